@@ -1,0 +1,13 @@
+/* YAML (libyaml, YAML 1.1 scalars as PyYAML resolves them, since Ocean's files are read by it) and JSON files into documents. */
+#ifndef MT_BUNDLE_YAML_H
+#define MT_BUNDLE_YAML_H
+
+#include "json/document.h"
+
+/* One YAML document. Scalars: null, booleans (yes/no/on/off too), integers, floats; timestamps stay text. Anchors, aliases and merge keys work; alias bombs
+ * are refused (1,000,000 nodes). Errors: MT_EINVAL with name, line and column. */
+enum mt_rc mt_yaml_parse(struct mt_slice text, const char *name, struct mt_doc **out, struct mt_err *err);
+/* By its extension: .json, .yaml, .yml. MT_ENOENT when the file is absent. */
+enum mt_rc mt_yaml_read_file(const char *path, const char *name, struct mt_doc **out, struct mt_err *err);
+
+#endif
