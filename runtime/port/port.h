@@ -13,6 +13,7 @@ struct mt_port_options {
     const char *client_id, *client_secret;
     const char *type, *version, *identifier; /* of the integration: the User-Agent (A-COM-03) */
     bool insecure_tls;
+    unsigned deadline_s;       /* of one call, retries included; 0: 120 */
     const atomic_bool *cancel; /* calls end with MT_ECANCELED once it is set (after mt_http_kick); may be NULL */
 };
 

@@ -23,12 +23,17 @@ struct mt_op {
     void (*fini)(struct mt_op *op);   /* frees what the op owns, once, from __gc or after k; may be NULL */
     struct mt_task *task;             /* who waits; NULL: nobody any more */
     bool complete;
+    lua_KFunction k;                  /* private: set by mt_op_wait */
 };
 
 struct mt_vm *mt_vm_of(lua_State *L);
 const struct mt_host_options *mt_vm_options(const struct mt_vm *vm);
 /* The task at work. Raises "I/O is not possible while a module loads" when there is none. */
 struct mt_task *mt_vm_running(lua_State *L);
+
+/* Makes a foreign state (a stock lua5.4 that loads moontide as a module) usable for the bindings that neither wait nor belong to a handler: json, text, crypto.
+ * Called once, before any of them; the record lives as long as the state. */
+struct mt_vm *mt_vm_adopt(lua_State *L);
 
 /* A zeroed op of `size` bytes (its first member is struct mt_op) as a userdata on top of the stack. */
 void *mt_op_new(lua_State *L, size_t size);
@@ -59,6 +64,9 @@ struct mt_doc *mt_view_to_doc(lua_State *L, int index); /* the caller owns it: n
 void mt_secret_push(lua_State *L, struct mt_slice text);
 bool mt_is_secret(lua_State *L, int index);
 struct mt_slice mt_secret_check(lua_State *L, int index, bool *out_secret);
+
+/* The same for the body of a request: secrets inside are written as their text. */
+struct mt_doc *mt_view_to_body(lua_State *L, int index);
 
 /* Errors for Lua: pushes the table {code, status, message, body, method, url} with __tostring (architecture 3.3). */
 void mt_push_error(lua_State *L, const struct mt_err *err, struct mt_slice body);

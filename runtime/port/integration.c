@@ -1,0 +1,302 @@
+/* Port's record of the integration: see integration.h. */
+#include "port/integration.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "net/url.h"
+
+enum { BODY_MAX = 64 * 1024 * 1024 };
+
+/* "/integration/{id}SUFFIX", each segment escaped (A-COM-10). */
+static char *path_of(const struct mt_integration *i, const char *suffix)
+{
+    struct mt_buf path;
+    mt_buf_init(&path, BODY_MAX);
+    mt_buf_puts(&path, "/integration/");
+    mt_url_escape(&path, mt_slice_of(i->identifier));
+    mt_buf_puts(&path, suffix);
+    mt_buf_text(&path);
+    return mt_buf_take(&path, NULL);
+}
+
+static void keep(struct mt_integration *i, struct mt_doc *doc)
+{
+    mt_doc_unref(i->doc);
+    i->doc = doc;
+}
+
+void mt_integration_fini(struct mt_integration *i)
+{
+    keep(i, NULL);
+}
+
+bool mt_integration_member(const struct mt_integration *i, const char *dotted, struct mt_val *out)
+{
+    struct mt_val v;
+    if (!i->doc || !mt_val_member(mt_doc_root(i->doc), MT_SLICE("integration"), &v) || !mt_val_path(v, dotted, &v) ||
+        mt_val_is(v, MT_NULL))
+        return false;
+    *out = v;
+    return true;
+}
+
+enum mt_rc mt_integration_get(struct mt_port *port, struct mt_integration *i, struct mt_err *err)
+{
+    struct mt_port_answer answer;
+    char *path = path_of(i, "?oceanCoreVersion=" MT_OCEAN_VERSION "&isPolling=false"); /* A-INT-01 */
+    enum mt_rc rc = mt_port_call(port, "GET", path, (struct mt_slice){0}, 0, &answer, err);
+    if (rc == MT_EHTTP && err && err->status == 404) {
+        keep(i, NULL);
+        rc = MT_OK;
+    } else if (rc == MT_OK) {
+        struct mt_val record;
+        if (!answer.doc || !mt_val_member(mt_doc_root(answer.doc), MT_SLICE("integration"), &record)) {
+            mt_doc_unref(answer.doc);
+            rc = mt_fail(err, MT_EDATA, "Port's answer about integration %s holds no integration", i->identifier);
+        } else {
+            keep(i, answer.doc);
+        }
+    }
+    free(path);
+    return rc;
+}
+
+/* Sends a body and keeps the answered record, if there is one. */
+static enum mt_rc change(struct mt_port *port, struct mt_integration *i, const char *method, const char *path,
+                         struct mt_buf *body, struct mt_err *err)
+{
+    struct mt_port_answer answer = {0};
+    struct mt_val record;
+    enum mt_rc rc = body->failed ? mt_fail(err, MT_ELIMIT, "the record of integration %s is larger than %d bytes", i->identifier, BODY_MAX)
+                                 : mt_port_call(port, method, path, mt_buf_slice(body), 0, &answer, err);
+    if (rc == MT_OK && answer.doc && mt_val_member(mt_doc_root(answer.doc), MT_SLICE("integration"), &record))
+        keep(i, answer.doc);
+    else
+        mt_doc_unref(answer.doc);
+    return rc;
+}
+
+enum mt_rc mt_integration_create(struct mt_port *port, struct mt_integration *i, struct mt_val mapping, struct mt_err *err)
+{
+    struct mt_buf body;
+    mt_buf_init(&body, BODY_MAX);
+    mt_buf_puts(&body, "{\"installationId\":");
+    mt_buf_put_json_string(&body, mt_slice_of(i->identifier));
+    mt_buf_puts(&body, ",\"installationAppType\":");
+    mt_buf_put_json_string(&body, mt_slice_of(i->type));
+    mt_buf_puts(&body, ",\"version\":");
+    mt_buf_put_json_string(&body, mt_slice_of(i->version));
+    mt_buf_puts(&body, ",\"changelogDestination\":{},\"config\":");
+    if (mapping.doc)
+        mt_val_write(mapping, &body);
+    else
+        mt_buf_puts(&body, "{}");
+    mt_buf_puts(&body, ",\"actionsProcessingEnabled\":false,\"incrementalSyncEnabled\":false,"
+                       "\"createPortResourcesOrigin\":\"Default\"}");
+    enum mt_rc rc = change(port, i, "POST", "/integration", &body, err);
+    mt_buf_fini(&body);
+    return rc;
+}
+
+static bool text_is(const struct mt_integration *i, const char *member, const char *text)
+{
+    struct mt_val v;
+    return mt_integration_member(i, member, &v) && mt_val_is(v, MT_STRING) && mt_slice_is(mt_val_string(v), text);
+}
+
+/* An absent field counts as different (A-INT-10). */
+static bool is_false(const struct mt_integration *i, const char *member)
+{
+    struct mt_val v;
+    return mt_integration_member(i, member, &v) && mt_val_is(v, MT_BOOL) && !mt_val_true(v);
+}
+
+enum mt_rc mt_integration_update(struct mt_port *port, struct mt_integration *i, struct mt_err *err)
+{
+    struct mt_val destination;
+    if (text_is(i, "installationAppType", i->type) && text_is(i, "version", i->version) &&
+        text_is(i, "processingMode", "ocean-core") && is_false(i, "actionsProcessingEnabled") &&
+        is_false(i, "incrementalSyncEnabled") && mt_integration_member(i, "changelogDestination", &destination) &&
+        mt_val_is(destination, MT_OBJECT) && mt_val_count(destination) == 0)
+        return MT_OK;
+    struct mt_buf body;
+    mt_buf_init(&body, BODY_MAX);
+    mt_buf_puts(&body, "{\"installationAppType\":");
+    mt_buf_put_json_string(&body, mt_slice_of(i->type));
+    mt_buf_puts(&body, ",\"actionsProcessingEnabled\":false,\"incrementalSyncEnabled\":false,\"changelogDestination\":{},"
+                       "\"processingMode\":\"ocean-core\",\"version\":"); /* R-DSP-06 */
+    mt_buf_put_json_string(&body, mt_slice_of(i->version));
+    mt_buf_putc(&body, '}');
+    char *path = path_of(i, "");
+    enum mt_rc rc = change(port, i, "PATCH", path, &body, err);
+    free(path);
+    mt_buf_fini(&body);
+    return rc;
+}
+
+enum mt_rc mt_integration_mark_initialized(struct mt_port *port, struct mt_integration *i, struct mt_err *err)
+{
+    struct mt_buf body;
+    mt_buf_init(&body, BODY_MAX);
+    mt_buf_puts(&body, "{\"arePortResourcesInitialized\":true,\"version\":");
+    mt_buf_put_json_string(&body, mt_slice_of(i->version));
+    mt_buf_putc(&body, '}');
+    char *path = path_of(i, "");
+    enum mt_rc rc = change(port, i, "PATCH", path, &body, err);
+    free(path);
+    mt_buf_fini(&body);
+    return rc;
+}
+
+enum mt_rc mt_integration_put_mapping(struct mt_port *port, struct mt_integration *i, struct mt_val mapping, struct mt_err *err)
+{
+    struct mt_buf body;
+    mt_buf_init(&body, BODY_MAX);
+    mt_buf_puts(&body, "{\"config\":");
+    mt_val_write(mapping, &body);
+    mt_buf_putc(&body, '}');
+    char *path = path_of(i, "/config");
+    enum mt_rc rc = change(port, i, "PATCH", path, &body, err);
+    free(path);
+    mt_buf_fini(&body);
+    return rc;
+}
+
+/* Reports never decide: an error is logged, and that is all. */
+static void report(struct mt_port *port, const char *what, const char *method, const char *path, struct mt_buf *body)
+{
+    struct mt_err err;
+    if (mt_port_call(port, method, path, mt_buf_slice(body), 0, NULL, &err) != MT_OK && err.rc != MT_ECANCELED)
+        mt_log_repeat(MT_WARN, what, "could not report %s: %s", what, err.text);
+}
+
+void mt_integration_resync_started(struct mt_port *port, const struct mt_integration *i, int64_t started_us)
+{
+    char when[MT_ISO_SIZE];
+    struct mt_buf body;
+    mt_buf_init(&body, BODY_MAX);
+    mt_buf_printf(&body,
+                  "{\"status\":\"running\",\"lastResyncEnd\":null,\"lastResyncStart\":\"%s\",\"nextResync\":null,"
+                  "\"intervalInMinuets\":null}",
+                  mt_iso_format(started_us, when)); /* A-INT-16, A-INT-18 */
+    char *path = path_of(i, "/resync-state");
+    report(port, "the resync state", "PATCH", path, &body);
+    free(path);
+    mt_buf_fini(&body);
+}
+
+void mt_integration_resync_ended(struct mt_port *port, const struct mt_integration *i, const char *status)
+{
+    char when[MT_ISO_SIZE];
+    struct mt_buf body;
+    mt_buf_init(&body, BODY_MAX);
+    mt_buf_printf(&body, "{\"status\":\"%s\",\"lastResyncEnd\":\"%s\",\"nextResync\":null,\"intervalInMinuets\":null}", status,
+                  mt_iso_format(mt_wall_us(), when)); /* A-INT-17 */
+    char *path = path_of(i, "/resync-state");
+    report(port, "the resync state", "PATCH", path, &body);
+    free(path);
+    mt_buf_fini(&body);
+}
+
+void mt_integration_examples(struct mt_port *port, const struct mt_integration *i, const char *kind, struct mt_slice array)
+{
+    struct mt_buf path, body;
+    mt_buf_init(&path, BODY_MAX);
+    mt_buf_init(&body, BODY_MAX);
+    char *prefix = path_of(i, "/kinds/");
+    mt_buf_puts(&path, prefix);
+    mt_url_escape(&path, mt_slice_of(kind));
+    mt_buf_puts(&path, "/examples");
+    mt_buf_puts(&body, "{\"examples\":");
+    mt_buf_put(&body, array);
+    mt_buf_putc(&body, '}');
+    report(port, "raw examples", "POST", mt_buf_text(&path), &body);
+    free(prefix);
+    mt_buf_fini(&path);
+    mt_buf_fini(&body);
+}
+
+static void put_metric(struct mt_buf *out, const struct mt_integration *i, const struct mt_kind_metric *m)
+{
+    struct mt_val v;
+    struct mt_slice installation = MT_SLICE("Unknown");
+    if (mt_integration_member(i, "installationType", &v) && mt_val_is(v, MT_STRING))
+        installation = mt_val_string(v);
+    const struct {
+        const char *name;
+        struct mt_slice value;
+    } texts[] = {
+        {"{\"integrationType\":", mt_slice_of(i->type)},
+        {",\"installationType\":", installation},
+        {",\"executionMode\":", MT_SLICE("single_process")},
+        {",\"integrationIdentifier\":", mt_slice_of(i->identifier)},
+        {",\"integrationVersion\":", mt_slice_of(i->version)},
+        {",\"oceanVersion\":", MT_SLICE(MT_OCEAN_VERSION)},
+        {",\"kindIdentifier\":", mt_slice_of(m->kind_identifier)},
+        {",\"kind\":", mt_slice_of(m->kind)},
+        {",\"eventId\":", mt_slice_of(m->event_id)},
+        {",\"syncState\":", mt_slice_of(m->state)},
+        {",\"blueprint\":", mt_slice_of(m->blueprint ? m->blueprint : "")},
+    };
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
+        mt_buf_puts(out, texts[k].name);
+        mt_buf_put_json_string(out, texts[k].value);
+    }
+    mt_buf_printf(out, ",\"kindIndex\":%u,\"metrics\":", m->index);
+    mt_buf_put(out, m->metrics);
+    mt_buf_putc(out, '}');
+}
+
+static char *metrics_url(const struct mt_integration *i)
+{
+    struct mt_val v;
+    if (!mt_integration_member(i, "metricAttributes.ingestUrl", &v) || !mt_val_is(v, MT_STRING))
+        return NULL;
+    return mt_slice_dup(mt_val_string(v));
+}
+
+void mt_integration_metrics_post(struct mt_port *port, const struct mt_integration *i, const struct mt_kind_metric *metrics,
+                                 size_t count)
+{
+    char *base = metrics_url(i);
+    if (!base)
+        return;
+    struct mt_buf body;
+    mt_buf_init(&body, BODY_MAX);
+    mt_buf_puts(&body, "{\"syncKindsMetrics\":[");
+    for (size_t k = 0; k < count; k++) {
+        if (k)
+            mt_buf_putc(&body, ',');
+        put_metric(&body, i, &metrics[k]);
+    }
+    mt_buf_puts(&body, "]}");
+    char *url = mt_format("%s/syncMetrics", base);
+    report(port, "metrics", "POST", url, &body);
+    free(url);
+    free(base);
+    mt_buf_fini(&body);
+}
+
+void mt_integration_metrics_put(struct mt_port *port, const struct mt_integration *i, const struct mt_kind_metric *metric)
+{
+    char *base = metrics_url(i);
+    if (!base)
+        return;
+    struct mt_buf body, url;
+    mt_buf_init(&body, BODY_MAX);
+    mt_buf_init(&url, BODY_MAX);
+    mt_buf_puts(&body, "{\"syncKindMetrics\":");
+    put_metric(&body, i, metric);
+    mt_buf_putc(&body, '}');
+    mt_buf_printf(&url, "%s/syncMetrics/resync/", base);
+    mt_url_escape(&url, mt_slice_of(metric->event_id));
+    mt_buf_puts(&url, "/kind/");
+    mt_url_escape(&url, mt_slice_of(metric->kind_identifier));
+    report(port, "metrics", "PUT", mt_buf_text(&url), &body);
+    free(base);
+    mt_buf_fini(&url);
+    mt_buf_fini(&body);
+}
