@@ -15,7 +15,9 @@ if(MOONTIDE_LUA_SOURCE)
   list(FILTER lua_sources EXCLUDE REGEX "/(lua|luac|onelua|ltests)\\.c$")
   add_library(lua_apicheck STATIC ${lua_sources})
   target_include_directories(lua_apicheck SYSTEM PUBLIC ${MOONTIDE_LUA_SOURCE})
-  target_compile_definitions(lua_apicheck PUBLIC LUA_USE_APICHECK LUA_USE_LINUX)
+  target_compile_definitions(lua_apicheck PUBLIC LUA_USE_APICHECK LUA_USE_LINUX
+    DEB_HOST_MULTIARCH="${CMAKE_LIBRARY_ARCHITECTURE}") # Debian's patch of luaconf.h builds module paths from it
+  set_target_properties(lua_apicheck PROPERTIES C_VISIBILITY_PRESET default) # for busted's C modules
   target_link_libraries(lua_apicheck PUBLIC m dl)
   add_library(Lua::lua ALIAS lua_apicheck)
 else()

@@ -44,7 +44,8 @@ enum mt_rc mt_doc_parse_copy(struct mt_slice text, const struct mt_json_limits *
 /* Is it one valid value? Builds nothing. */
 enum mt_rc mt_json_check(struct mt_slice text, const struct mt_json_limits *limits, struct mt_err *err);
 /* Length of the first whitespace-separated JSON value in text (leading blanks included), so that a stream of values can
- * be split without parsing it twice. 0: nothing but blanks; MT_EDATA when it is cut short or broken. */
+ * be split without parsing it twice. 0: nothing but blanks; MT_EDATA when it is cut short or broken. Only the end of an
+ * array or object is looked for; what is inside is the parser's to judge. */
 enum mt_rc mt_json_next(struct mt_slice text, size_t *out_length, struct mt_err *err);
 
 struct mt_doc *mt_doc_ref(const struct mt_doc *doc);   /* returns doc, one reference more */

@@ -19,8 +19,8 @@ struct parser {
     struct mt_json_limits limits;
     struct mt_draft *draft;
     uint64_t *nest; /* one bit a level: is the container around it an object? */
-    const char *
-        untidy; /* the end of the last thing that writing would spell otherwise: a blank, a needless escape */
+    /* The end of the last thing that writing would spell otherwise: a blank, a needless escape. */
+    const char *untidy;
     struct mt_err *err;
 };
 

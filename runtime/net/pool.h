@@ -8,7 +8,8 @@
 struct mt_pool;
 
 /* A job is embedded in its owner's record. work runs on a worker and cannot fail: it leaves its error in the record.
- * done (may be NULL) is then called on the loop's thread, exactly once; with loop NULL on the worker. */
+ * done (may be NULL) is then called on the loop's thread, exactly once; with loop NULL on the worker. A job without done is not touched any more once work
+ * has been called: work may hand its record to another thread that frees it. */
 struct mt_job {
     void (*work)(struct mt_job *job, unsigned worker); /* worker: 0 .. count-1, for state kept for each worker */
     void (*done)(struct mt_job *job);

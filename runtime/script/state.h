@@ -175,6 +175,7 @@ struct mt_task *mt_task_check(lua_State *L, int index);
 void mt_task_push(lua_State *L, struct mt_task *task);
 void mt_task_ready(struct mt_task *task);
 void mt_task_cancel(struct mt_task *task);
+void mt_task_observe(struct mt_task *task);
 void mt_task_resume(struct mt_task *task);
 bool mt_task_within(const struct mt_task *task, const struct mt_task *ancestor);
 int mt_task_yield_batch(lua_State *L, const char *what); /* value at index 1 */

@@ -71,6 +71,17 @@ struct mt_doc *mt_view_to_body(lua_State *L, int index);
 /* Errors for Lua: pushes the table {code, status, message, body, method, url} with __tostring (architecture 3.3). */
 void mt_push_error(lua_State *L, const struct mt_err *err, struct mt_slice body);
 
+/* What bind_task gives the Lua library beside sleep, spawn, join, cancel, scope, fault, pages, log, register:
+ *   core.current() → handle of the task at work
+ *   core.park()      waits until core.wake(handle) of this task; a wake that came first is taken at once (one, not more)
+ *   core.wake(handle) → true, or false when that task has ended
+ *   core.status(handle) → "running", "done", "failed" or "canceled"
+ *   core.on_scope_end(fn [, false])  fn is called without arguments when the current scope or handler ends, before its result is known; it cannot
+ *                    wait. With false: it is not called after all
+ *   core.cache_generation() → a number that mt_host_clear_cache raises
+ *   core.config      table: name → value of the configuration; sensitive ones are secrets (secret.c), containers are views
+ *   core.secret(text) → a secret; core.is_secret(value) */
+
 /* Bindings register their functions into the core table at the top of the stack (called once a state). */
 void mt_bind_task(lua_State *L);    /* task.c: sleep, spawn, join, scope … */
 void mt_bind_view(lua_State *L);    /* view.c: json */

@@ -3,6 +3,7 @@
  * the exit code is 0 unless the driver itself was misused (2) or an invariant does not hold (1). */
 #include <errno.h>
 #include <inttypes.h>
+#include <locale.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,8 +22,8 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *p, size_t size);
 
-static atomic_long fail_after = -1; /* calls that still succeed; -1: all */
-static atomic_long met; /* calls since the countdown began */
+/* How many calls still succeed (-1: all), and how many there were since the countdown began. */
+static atomic_long fail_after = -1, met;
 
 static bool refused(void)
 {
@@ -713,6 +714,7 @@ static void speed(const char *path)
 
 int main(int argc, char **argv)
 {
+    setlocale(LC_NUMERIC, ""); /* a document must not care */
     const char *verb = argc > 1 ? argv[1] : "";
     char **arguments = argv + (argc > 1 ? 2 : 1);
     if (strcmp(verb, "check") == 0) {

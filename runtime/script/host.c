@@ -1,0 +1,173 @@
+/* The host of one bundle: makes the state, loads main.lua, answers what its handlers are. Called by sync/ and the CLI on the
+ * loop's thread; the host owns the state (vm.c), its runs (run.c) end with it. */
+#include "script/state.h"
+
+#include <stdlib.h>
+
+static int open_state(lua_State *L)
+{
+    mt_task_register(L);
+    mt_sandbox_open(L);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &mt_reg_core);
+    mt_bind_view(L);
+    mt_bind_secret(L);
+    mt_bind_task(L);
+    mt_bind_http(L);
+    mt_bind_text(L);
+    mt_bind_crypto(L);
+    mt_bind_jq(L);
+    return 0;
+}
+
+static int load_main(lua_State *L)
+{
+    mt_module_main(L);
+    return 0;
+}
+
+struct told {
+    struct mt_vm *vm;
+    int status;
+    char *text;
+};
+
+/* Message handler: while the stack is still there. */
+static int tell(lua_State *L)
+{
+    struct mt_vm *vm = mt_vm_of(L);
+    char text[128];
+    if (vm->kill && vm->kill_text[0])
+        lua_pushstring(L, vm->kill_text);
+    else if (vm->kill)
+        lua_pushstring(L, mt_budget_text(vm, text, sizeof text));
+    else
+        luaL_tolstring(L, 1, NULL);
+    vm->relaxed = true;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &mt_reg_trace);
+    lua_rawgeti(L, -1, 1);
+    if (!lua_isnil(L, -1) && lua_rawequal(L, -1, 1)) {
+        lua_rawgeti(L, -2, 2);
+        lua_pushfstring(L, "%s\n%s", lua_tostring(L, 2), lua_tostring(L, -1));
+    } else {
+        lua_pushvalue(L, 2);
+    }
+    luaL_traceback(L, L, lua_tostring(L, -1), 1);
+    return 1;
+}
+
+static enum mt_rc load(struct mt_vm *vm, struct mt_err *err)
+{
+    lua_State *L = vm->L;
+    mt_budget_hook(L);
+    vm->loading = true;
+    mt_budget_enter(vm);
+    lua_pushcfunction(L, tell);
+    lua_pushcfunction(L, load_main);
+    int status = lua_pcall(L, 0, 0, 1);
+    mt_budget_leave(vm);
+    vm->loading = false;
+    if (status == LUA_OK && !vm->kill) {
+        lua_settop(L, 0);
+        return MT_OK;
+    }
+    char text[128];
+    const char *message = status != LUA_OK ? lua_tostring(L, -1) : NULL;
+    if (status == LUA_ERRMEM || !message)
+        message = mt_budget_text(vm, text, sizeof text);
+    char *masked = mt_mask(mt_strdup(message));
+    const enum mt_rc rc = mt_fail(err, MT_ESCRIPT, "%s: %s", vm->options.name ? vm->options.name : "bundle", masked);
+    free(masked);
+    return rc;
+}
+
+enum mt_rc mt_host_new(const struct mt_host_options *options, struct mt_host **out, struct mt_err *err)
+{
+    struct mt_vm *vm = mt_vm_new(options);
+    if (!vm)
+        return mt_fail(err, MT_ENOMEM, "no memory for a Lua state");
+    struct mt_host *host = mt_alloc(sizeof *host);
+    host->vm = vm;
+    vm->turn = mt_alloc(sizeof *vm->turn);
+    vm->turn->vm = vm;
+    vm->options.name = mt_strdup(options->name);
+    if (options->config.doc)
+        mt_doc_ref(options->config.doc);
+    enum mt_rc rc = MT_OK;
+    lua_pushcfunction(vm->L, open_state);
+    vm->relaxed = true;
+    if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) {
+        const char *text = lua_tostring(vm->L, -1);
+        rc = mt_fail(err, MT_ESCRIPT, "the script host could not start: %s", text ? text : "no memory");
+        lua_settop(vm->L, 0);
+    }
+    if (rc == MT_OK)
+        rc = load(vm, err);
+    if (rc != MT_OK) {
+        mt_host_free(host);
+        return rc;
+    }
+    *out = host;
+    return MT_OK;
+}
+
+void mt_host_free(struct mt_host *host)
+{
+    if (!host)
+        return;
+    struct mt_vm *vm = host->vm;
+    struct mt_turn *turn = vm->turn;
+    mt_run_cancel_all(vm);
+    const char *name = vm->options.name;
+    const struct mt_doc *config = vm->options.config.doc;
+    turn->vm = NULL;
+    if (!turn->posted && !turn->inside)
+        free(turn);
+    mt_vm_free(vm);
+    free((void *)(uintptr_t)name);
+    mt_doc_unref((struct mt_doc *)(uintptr_t)config);
+    free(host);
+}
+
+bool mt_host_handles(const struct mt_host *host, struct mt_slice kind)
+{
+    const struct mt_vm *vm = host->vm;
+    for (size_t i = 0; i < vm->handler_count; i++) {
+        const struct mt_handler *h = &vm->handlers[i];
+        if (h->hook == MT_HANDLER_RESYNC && (!h->kind || mt_slice_is(kind, h->kind)))
+            return true;
+    }
+    return false;
+}
+
+/* Linear: a selector has a handful of members. */
+static bool was_read(const struct mt_vm *vm, struct mt_slice kind, struct mt_slice member)
+{
+    for (size_t i = 0; i < vm->read_count; i++)
+        if (mt_slice_is(member, vm->reads[i].member) && mt_slice_is(kind, vm->reads[i].kind))
+            return true;
+    return false;
+}
+
+bool mt_host_selector_was_read(const struct mt_host *host, struct mt_slice kind, struct mt_slice member)
+{
+    return was_read(host->vm, kind, member);
+}
+
+#define READS_MAX 10000 /* a script that reads made-up names cannot grow the list for ever */
+
+void mt_view_read(struct mt_vm *vm, struct mt_slice member)
+{
+    const struct mt_run *run = vm->running ? vm->running->run : NULL;
+    if (!run || !run->kind || vm->read_count >= READS_MAX || was_read(vm, mt_slice_of(run->kind), member))
+        return;
+    vm->reads = mt_realloc(vm->reads, (vm->read_count + 1) * sizeof *vm->reads);
+    vm->reads[vm->read_count].kind = mt_strdup(run->kind);
+    vm->reads[vm->read_count++].member = mt_slice_dup(member);
+}
+
+void mt_host_clear_cache(struct mt_host *host)
+{
+    host->vm->cache_generation++;
+}
