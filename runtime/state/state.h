@@ -35,12 +35,10 @@ enum mt_rc mt_state_forget_stale(struct mt_state *s, const char *resource, const
 /* Entities that were deleted. Queued. */
 void mt_state_forget(struct mt_state *s, const struct mt_key *key);
 
-/* A list on disk for what may grow with the catalog; emptied at open. Lists are told apart by name ("failed", "targets"). */
+/* A list on disk for what may grow with the catalog; it ends with the state. Lists are told apart by name ("failed", "targets"). Block. */
 enum mt_rc mt_state_spill(struct mt_state *s, const char *list, struct mt_slice key, struct mt_slice value, struct mt_err *err);
 bool mt_state_spilled(struct mt_state *s, const char *list, struct mt_slice key);   /* is there an element of this key? blocks */
 /* Appends the value of an element to out. MT_ENOENT: there is none. Blocks. */
 enum mt_rc mt_state_spilled_value(struct mt_state *s, const char *list, struct mt_slice key, struct mt_buf *out, struct mt_err *err);
-enum mt_rc mt_state_each_spilled(struct mt_state *s, const char *list,
-                                 enum mt_rc (*each)(void *ud, struct mt_slice key, struct mt_slice value), void *ud, struct mt_err *err);
 
 #endif
