@@ -1,7 +1,8 @@
--- Targets, rules, alerts and metrics of a Prometheus server (https://prometheus.io/docs/prometheus/latest/querying/api/).
+-- Targets, rules, alerts and metrics of a Prometheus server
+-- (https://prometheus.io/docs/prometheus/latest/querying/api/).
 --
--- Items are passed on as the API gives them. What the mapping could not work out by itself is added in members that start with "__":
--- identifiers, since the API has none, and what an alert belongs to.
+-- Items are passed on as the API gives them. What the mapping could not work out by itself is added in
+-- members that start with "__": identifiers, since the API has none, and what an alert belongs to.
 local tide = require "moontide"
 
 local function get(path, query)
@@ -39,7 +40,8 @@ local function short_digest(labels)
   return tide.crypto.sha256(table.concat(names, "\0")):sub(1, 12)
 end
 
--- Targets that share job and instance (they differ in path or parameters) are told apart by all that was discovered about them.
+-- Targets that share job and instance (they differ in path or parameters) are told apart by all that was
+-- discovered about them.
 local targets = tide.cache.memoize(function(state)
   local data, list, count = get("targets", { state = state }), {}, {}
   for _, group in ipairs { data.activeTargets or {}, data.droppedTargets or {} } do
@@ -82,7 +84,8 @@ tide.on_resync("rule", function()
   return rules()
 end)
 
--- The rules carry their alerts, so an alert's rule is known for certain; /api/v1/alerts holds the same alerts without it.
+-- The rules carry their alerts, so an alert's rule is known for certain; /api/v1/alerts holds the same
+-- alerts without it.
 tide.on_resync("alert", function()
   local scraped, batch = {}, {}
   for _, target in ipairs(targets "active") do

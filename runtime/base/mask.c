@@ -73,7 +73,7 @@ static bool find(struct mt_slice text, size_t *out_at, size_t *out_n)
 
 void mt_mask_put(struct mt_buf *out, struct mt_slice text)
 {
-    size_t at, n;
+    size_t at = 0, n = 0;
     pthread_mutex_lock(&lock);
     while (text.n && find(text, &at, &n)) {
         mt_buf_add(out, text.p, at);
@@ -86,7 +86,7 @@ void mt_mask_put(struct mt_buf *out, struct mt_slice text)
 
 char *mt_mask(char *text)
 {
-    size_t at, n, length = strlen(text);
+    size_t at = 0, n = 0, length = strlen(text);
     char *from = text;
     pthread_mutex_lock(&lock);
     while (find((struct mt_slice){from, length - (size_t)(from - text)}, &at, &n)) {

@@ -1,5 +1,7 @@
-/* Plain YAML 1.1 scalars. The patterns are those of PyYAML's resolver (Ocean's files are read by it), not of the YAML 1.1 type repository: a float needs a dot
- * ("1e3" is text), its exponent a sign, ".5" takes no sign, "08" is text, "010" is eight. Called by yaml.c, any thread. */
+/* Plain YAML 1.1 scalars. The patterns are those of PyYAML's resolver (Ocean's files are read by it), not of
+ * the YAML 1.1 type repository: a float needs a dot
+ * ("1e3" is text), its exponent a sign, ".5" takes no sign, "08" is text, "010" is eight. Called by yaml.c,
+ * any thread. */
 #include "bundle/scalar.h"
 
 #include <stdint.h>
@@ -40,7 +42,8 @@ static enum mt_scalar based(struct mt_slice digits, unsigned base, bool negative
         int d = digit_value(digits.p[i]);
         if (d >= (int)base)
             return MT_SCALAR_TEXT;
-        large |= __builtin_mul_overflow(value, base, &value) || __builtin_add_overflow(value, (uint64_t)d, &value);
+        large |=
+            __builtin_mul_overflow(value, base, &value) || __builtin_add_overflow(value, (uint64_t)d, &value);
         any = true;
     }
     if (!any)

@@ -89,7 +89,7 @@ int main(int argc, char **argv)
     const struct mt_command *command = mt_command_find(argv[1]);
     if (!command)
         return mt_command_unknown(argv[1]);
-    if (!command->hidden && asks_for_help(argc - 1, argv + 1) && command != &mt_command_help)
+    if (!command->hidden && asks_for_help(argc - 1, argv + 1))
         return flush(mt_command_help.run(2, (char *[]){(char[]){"help"}, argv[1], NULL}));
     return flush(command->run(argc - 1, argv + 1));
 }

@@ -1,9 +1,10 @@
 /* CPU and memory budgets of a bundle, and the kill that scripts cannot catch.
  *
- * A count hook looks at the thread's CPU clock every 10,000 instructions (flat above that, a steep loss below 500). Over a
- * budget it first makes itself sticky (every instruction) and then raises, so that `while true do pcall(f) end` dies
- * too. Hooks raise and never yield; they do not run inside C, so a long pattern match is only measured and logged.
- * Called by task.c around every resume and by host.c around loading; loop thread. */
+ * A count hook looks at the thread's CPU clock every 10,000 instructions (flat above that, a steep loss below
+ * 500). Over a budget it first makes itself sticky (every instruction) and then raises, so that `while true
+ * do pcall(f) end` dies too. Hooks raise and never yield; they do not run inside C, so a long pattern match
+ * is only measured and logged. Called by task.c around every resume and by host.c around loading; loop
+ * thread. */
 #include "script/state.h"
 
 #include <stdio.h>
@@ -53,7 +54,8 @@ static void note_long_call(lua_State *L, lua_Debug *ar, uint64_t now)
         return;
     lua_getinfo(L, "Sl", ar);
     mt_log_repeat(MT_WARN, "script-long-call",
-                  "%s: %s:%d: one stretch of C (a pattern match, a conversion, the collector) took %u ms; budgets cannot "
+                  "%s: %s:%d: one stretch of C (a pattern match, a conversion, the collector) took %u ms; "
+                  "budgets cannot "
                   "interrupt it",
                   vm->options.name ? vm->options.name : "bundle", ar->short_src, ar->currentline,
                   (unsigned)(took / 1000000));
@@ -144,6 +146,7 @@ void mt_budget_leave(struct mt_vm *vm)
     if (vm->running)
         vm->running->run->cpu_ns += now - vm->burst_start;
     if (now - vm->last_check >= LONG_CALL_NS)
-        mt_log_repeat(MT_WARN, "script-long-call", "%s: one stretch of C took %u ms; budgets cannot interrupt it",
-                      vm->options.name ? vm->options.name : "bundle", (unsigned)((now - vm->last_check) / 1000000));
+        mt_log_repeat(
+            MT_WARN, "script-long-call", "%s: one stretch of C took %u ms; budgets cannot interrupt it",
+            vm->options.name ? vm->options.name : "bundle", (unsigned)((now - vm->last_check) / 1000000));
 }

@@ -1,4 +1,5 @@
-/* What tasks can do: the functions of the core table that the Lua library builds async, sleep and ctx:scope on.
+/* What tasks can do: the functions of the core table that the Lua library builds async, sleep and ctx:scope
+ * on.
  *
  * Runs inside a resume (register and the queries also while main.lua loads); loop thread. */
 #include "script/state.h"
@@ -230,8 +231,8 @@ static int scope_ended(lua_State *L, int status, lua_KContext context)
     return 2;
 }
 
-/* scope(name, fn, …): a task of its own, so that its scope is fixed whatever coroutine it is called in, and a yield in it is
- * a batch of that scope. */
+/* scope(name, fn, …): a task of its own, so that its scope is fixed whatever coroutine it is called in, and a
+ * yield in it is a batch of that scope. */
 static int core_scope(lua_State *L)
 {
     size_t n;
@@ -329,7 +330,8 @@ static int core_cache_generation(lua_State *L)
 static int core_register(lua_State *L)
 {
     static const char *const names[] = {"start", "resync_start", "resync_complete", "resync", NULL};
-    static const int hooks[] = {MT_HOOK_START, MT_HOOK_RESYNC_START, MT_HOOK_RESYNC_COMPLETE, MT_HANDLER_RESYNC};
+    static const int hooks[] = {MT_HOOK_START, MT_HOOK_RESYNC_START, MT_HOOK_RESYNC_COMPLETE,
+                                MT_HANDLER_RESYNC};
     struct mt_vm *vm = mt_vm_of(L);
     const int hook = hooks[luaL_checkoption(L, 1, NULL, names)];
     const char *kind = luaL_optstring(L, 2, NULL);
@@ -347,13 +349,13 @@ static int core_register(lua_State *L)
 void mt_bind_task(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"sleep", core_sleep},     {"spawn", core_spawn},
-        {"join", core_join},       {"cancel", core_cancel},
-        {"status", core_status},   {"current", core_current},
-        {"park", core_park},       {"wake", core_wake},
-        {"scope", core_scope},     {"on_scope_end", core_on_scope_end},
-        {"fault", core_fault},     {"pages", core_pages},
-        {"log", core_log},         {"cache_generation", core_cache_generation},
+        {"sleep", core_sleep},       {"spawn", core_spawn},
+        {"join", core_join},         {"cancel", core_cancel},
+        {"status", core_status},     {"current", core_current},
+        {"park", core_park},         {"wake", core_wake},
+        {"scope", core_scope},       {"on_scope_end", core_on_scope_end},
+        {"fault", core_fault},       {"pages", core_pages},
+        {"log", core_log},           {"cache_generation", core_cache_generation},
         {"register", core_register}, {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);

@@ -1,8 +1,8 @@
 /* The coroutine library that scripts see: Lua's own, taught that two kinds of yield share one stack.
  *
- * A binding that waits yields mt_sentinel. When resume or wrap meets it in a coroutine of the script, it yields it on,
- * outward, with a continuation that later goes back in: so a generator that fetches pages works at any depth. What a
- * script yields itself goes to its consumer, or is a batch in a coroutine of a task.
+ * A binding that waits yields mt_sentinel. When resume or wrap meets it in a coroutine of the script, it
+ * yields it on, outward, with a continuation that later goes back in: so a generator that fetches pages works
+ * at any depth. What a script yields itself goes to its consumer, or is a batch in a coroutine of a task.
  * Runs inside a resume; loop thread. mt_coroutine_close is also called by task.c. */
 #include "script/state.h"
 
@@ -22,13 +22,20 @@ static lua_State *check_co(lua_State *L)
     return co;
 }
 
+static void push_thread(lua_State *L, lua_State *co)
+{
+    if (co != L && !lua_checkstack(co, 1))
+        luaL_error(L, "stack overflow in a coroutine");
+    lua_pushthread(co);
+    if (co != L)
+        lua_xmove(co, L, 1);
+}
+
 /* Suspended on I/O for some task, or a task's own coroutine: nobody else may resume or close it. */
 static bool is_busy(lua_State *L, lua_State *co)
 {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &mt_reg_busy);
-    lua_pushthread(co);
-    if (co != L)
-        lua_xmove(co, L, 1);
+    push_thread(L, co);
     lua_rawget(L, -2);
     const bool busy = lua_toboolean(L, -1);
     lua_pop(L, 2);
@@ -38,8 +45,7 @@ static bool is_busy(lua_State *L, lua_State *co)
 static void set_busy(lua_State *L, lua_State *co, bool busy)
 {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &mt_reg_busy);
-    lua_pushthread(co);
-    lua_xmove(co, L, 1);
+    push_thread(L, co);
     lua_pushboolean(L, busy);
     lua_rawset(L, -3);
     lua_pop(L, 1);
@@ -68,7 +74,8 @@ static enum status status_of(lua_State *L, lua_State *co)
     return status == SUSPENDED && is_busy(L, co) ? NORMAL : status;
 }
 
-/* Remembers that the running task waits through co, so that cancelling the task closes co too, inner ones first. */
+/* Remembers that the running task waits through co, so that cancelling the task closes co too, inner ones
+ * first. */
 static void chain_push(lua_State *L, lua_State *co)
 {
     struct mt_task *task = mt_vm_of(L)->running;
@@ -80,8 +87,7 @@ static void chain_push(lua_State *L, lua_State *co)
         lua_pushvalue(L, -1);
         lua_setiuservalue(L, -3, MT_TASK_UV_CHAIN);
     }
-    lua_pushthread(co);
-    lua_xmove(co, L, 1);
+    push_thread(L, co);
     lua_rawseti(L, -2, ++task->chain);
     lua_pop(L, 2);
 }
@@ -209,7 +215,7 @@ static int co_wrap(lua_State *L)
     return 1;
 }
 
-static int co_yield(lua_State *L)
+static int co_yield (lua_State *L)
 {
     struct mt_vm *vm = mt_vm_of(L);
     if (vm->closing == L)
@@ -275,8 +281,8 @@ static int co_close(lua_State *L)
 void mt_coroutine_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"create", co_create}, {"resume", co_resume},   {"wrap", co_wrap},
-        {"yield", co_yield},   {"status", co_status},   {"running", co_running},
+        {"create", co_create}, {"resume", co_resume},           {"wrap", co_wrap},
+        {"yield", co_yield },  {"status", co_status},           {"running", co_running},
         {"close", co_close},   {"isyieldable", co_isyieldable}, {NULL, NULL},
     };
     luaL_newlib(L, functions);

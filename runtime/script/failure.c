@@ -1,5 +1,6 @@
-/* The text of an error that nobody caught: message with file and line, the stack through nested coroutines, and the last
- * requests. A coroutine's stack is intact after an error until it is closed: notes are taken before.
+/* The text of an error that nobody caught: message with file and line, the stack through nested coroutines,
+ * and the last requests. A coroutine's stack is intact after an error until it is closed: notes are taken
+ * before.
  *
  * Called by coroutine.c (inside a resume) and task.c, host.c (outside of one, protected); loop thread. */
 #include "script/state.h"
@@ -23,7 +24,16 @@ static void where(lua_State *L, lua_State *co)
     lua_pushliteral(L, "");
 }
 
-/* An error of memory has no position and does not name the budget: Lua preallocates it. Replaces the top of co. */
+/* Pushes a copy of the top of co, whose stack has no room left after an error: the value goes over and back. */
+void mt_copy_top(lua_State *L, lua_State *co)
+{
+    lua_xmove(co, L, 1);
+    lua_pushvalue(L, -1);
+    lua_xmove(L, co, 1);
+}
+
+/* An error of memory has no position and does not name the budget: Lua preallocates it. Replaces the top of
+ * co. */
 static void name_memory(lua_State *L, lua_State *co)
 {
     struct mt_vm *vm = mt_vm_of(L);
@@ -44,8 +54,7 @@ void mt_failure_note(lua_State *L, lua_State *co, int status)
     const int trace = lua_gettop(L);
     luaL_traceback(L, co, NULL, 0);
     lua_rawgeti(L, trace, 1);
-    lua_pushvalue(co, -1);
-    lua_xmove(co, L, 1);
+    mt_copy_top(L, co);
     if (!lua_isnil(L, -1) && lua_rawequal(L, -1, -2)) { /* the same error on its way out */
         lua_rawgeti(L, trace, 2);
         if (lua_rawlen(L, -1) < NOTE_MAX) {
@@ -110,9 +119,7 @@ static int build(lua_State *L)
         lua_concat(L, 2);
     } else {
         lua_pushcfunction(L, protected_message);
-        lua_pushvalue(co, -1);
-        if (co != L)
-            lua_xmove(co, L, 1);
+        mt_copy_top(L, co);
         if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
             lua_pop(L, 1);
             lua_pushliteral(L, "(the error's __tostring failed)");
@@ -122,9 +129,7 @@ static int build(lua_State *L)
     luaL_traceback(L, co, NULL, 0);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &mt_reg_trace);
     lua_rawgeti(L, -1, 1);
-    lua_pushvalue(co, -1);
-    if (co != L)
-        lua_xmove(co, L, 1);
+    mt_copy_top(L, co);
     const char *nested = NULL;
     if (!lua_isnil(L, -1) && lua_rawequal(L, -1, -2)) {
         lua_rawgeti(L, message + 2, 2);

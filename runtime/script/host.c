@@ -1,5 +1,5 @@
-/* The host of one bundle: makes the state, loads main.lua, answers what its handlers are. Called by sync/ and the CLI on the
- * loop's thread; the host owns the state (vm.c), its runs (run.c) end with it. */
+/* The host of one bundle: makes the state, loads main.lua, answers what its handlers are. Called by sync/ and
+ * the CLI on the loop's thread; the host owns the state (vm.c), its runs (run.c) end with it. */
 #include "script/state.h"
 
 #include <stdlib.h>
@@ -77,7 +77,8 @@ static enum mt_rc load(struct mt_vm *vm, struct mt_err *err)
     if (status == LUA_ERRMEM || !message)
         message = mt_budget_text(vm, text, sizeof text);
     char *masked = mt_mask(mt_strdup(message));
-    const enum mt_rc rc = mt_fail(err, MT_ESCRIPT, "%s: %s", vm->options.name ? vm->options.name : "bundle", masked);
+    const enum mt_rc rc =
+        mt_fail(err, MT_ESCRIPT, "%s: %s", vm->options.name ? vm->options.name : "bundle", masked);
     free(masked);
     return rc;
 }

@@ -1,8 +1,9 @@
-/* require: modules of the embedded library ("moontide", "moontide.http"), then files of the bundle ("client" is client.lua,
- * "lib.client" is lib/client.lua). Text chunks only; no "..", no absolute path. Loading is pure: nothing that waits works in it.
+/* require: modules of the embedded library ("moontide", "moontide.http"), then files of the bundle ("client"
+ * is client.lua, "lib.client" is lib/client.lua). Text chunks only; no "..", no absolute path. Loading is
+ * pure: nothing that waits works in it.
  *
- * Library modules get the private core table as their first vararg. Runs on the loop thread, while main.lua loads or inside a
- * resume. */
+ * Library modules get the private core table as their first vararg. Runs on the loop thread, while main.lua
+ * loads or inside a resume. */
 #include "script/state.h"
 
 #include <ctype.h>
@@ -101,9 +102,11 @@ static int require(lua_State *L)
     const char *name = luaL_checklstring(L, 1, &length);
     const bool library = strcmp(name, "moontide") == 0 || strncmp(name, "moontide.", 9) == 0;
     if (strlen(name) != length || !name_is_good(name) || strcmp(name, "moontide.core") == 0)
-        return luaL_error(L, "module name \"%s\" is not allowed: names are words joined by dots, without \"..\", \"/\" or "
-                             "moontide's private parts",
-                          name);
+        return luaL_error(
+            L,
+            "module name \"%s\" is not allowed: names are words joined by dots, without \"..\", \"/\" or "
+            "moontide's private parts",
+            name);
     lua_settop(L, 1);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key);
     if (lua_getfield(L, 2, name) != LUA_TNIL)

@@ -1,7 +1,8 @@
-/* What a task waits for: the record that bindings fill, its one wait, and the words for where Lua cannot wait.
+/* What a task waits for: the record that bindings fill, its one wait, and the words for where Lua cannot
+ * wait.
  *
- * Called by bindings inside a resume (mt_op_new, mt_op_wait) and by event callbacks outside of one (mt_op_complete);
- * loop thread. The userdata owns the op: __gc stops what is still on and frees it. */
+ * Called by bindings inside a resume (mt_op_new, mt_op_wait) and by event callbacks outside of one
+ * (mt_op_complete); loop thread. The userdata owns the op: __gc stops what is still on and frees it. */
 #include "script/state.h"
 
 char mt_sentinel;
@@ -92,11 +93,13 @@ int mt_op_blocked(lua_State *L, lua_State *where, const char *what)
     if (vm->loading)
         return luaL_error(L, "%s is not possible while a module loads: move it into a handler", what);
     if (vm->running && vm->running->state == MT_TASK_CLOSING)
-        return luaL_error(L, "%s is not possible here: the task is being closed, and its close handlers cannot wait", what);
+        return luaL_error(
+            L, "%s is not possible here: the task is being closed, and its close handlers cannot wait", what);
     const char *name = blocker(L, where);
     if (name && strcmp(name, "require") == 0)
         return luaL_error(L, "%s is not possible while a module loads: move it into a handler", what);
-    return luaL_error(L, "%s is not possible here: Lua cannot yield inside %s%s", what, name ? name : "a close handler or a C function",
+    return luaL_error(L, "%s is not possible here: Lua cannot yield inside %s%s", what,
+                      name ? name : "a close handler or a C function",
                       name && strcmp(name, "table.sort") == 0    ? " (its comparator)"
                       : name && strcmp(name, "string.gsub") == 0 ? " (its callback)"
                                                                  : "");

@@ -1,9 +1,10 @@
-/* Runs: the handlers of a kind or a hook, one after another, from mt_run_start to on_end; and the turn, which is the one
- * event that resumes tasks.
+/* Runs: the handlers of a kind or a hook, one after another, from mt_run_start to on_end; and the turn, which
+ * is the one event that resumes tasks.
  *
- * The turn is posted to the loop when something became ready and does a bounded amount of work, so that a busy script
- * does not starve sockets. Results and batches leave through the callbacks of mt_run_options, which are called from the
- * turn only: never inside mt_run_start, mt_run_resume or mt_run_cancel. Loop thread. */
+ * The turn is posted to the loop when something became ready and does a bounded amount of work, so that a
+ * busy script does not starve sockets. Results and batches leave through the callbacks of mt_run_options,
+ * which are called from the turn only: never inside mt_run_start, mt_run_resume or mt_run_cancel. Loop
+ * thread. */
 #include "script/state.h"
 
 #include <stdarg.h>
@@ -73,6 +74,7 @@ static int convert_batch(lua_State *L)
     struct mt_scratch *s = lua_touserdata(L, 2);
     struct mt_iter it;
     struct mt_val item;
+    struct mt_slice none;
     static const char *const names[] = {"null", "a boolean", "a number", "a string", "an array", "an object"};
     if (lua_isnone(L, 1) || lua_isnil(L, 1))
         return luaL_error(L, "a batch is an array of objects, got nil");
@@ -83,9 +85,10 @@ static int convert_batch(lua_State *L)
     if (!mt_val_is(root, MT_ARRAY))
         return luaL_error(L, "a batch is an array of objects, got %s", names[mt_val_kind(root)]);
     uint32_t i = 0;
-    for (it = mt_iter_of(root); mt_iter_next(&it, NULL, &item); i++)
+    for (it = mt_iter_of(root); mt_iter_next(&it, &none, &item); i++)
         if (!mt_val_is(item, MT_OBJECT))
-            return luaL_error(L, "a batch is an array of objects, element [%d] is %s", (int)i + 1, names[mt_val_kind(item)]);
+            return luaL_error(L, "a batch is an array of objects, element [%d] is %s", (int)i + 1,
+                              names[mt_val_kind(item)]);
     return 0;
 }
 
@@ -380,11 +383,13 @@ static struct mt_run *new_run(struct mt_host *host, const struct mt_run_options 
     return run;
 }
 
-enum mt_rc mt_run_start(struct mt_host *host, const struct mt_run_options *options, struct mt_run **out, struct mt_err *err)
+enum mt_rc mt_run_start(struct mt_host *host, const struct mt_run_options *options, struct mt_run **out,
+                        struct mt_err *err)
 {
     struct mt_vm *vm = host->vm;
     if (!mt_host_handles(host, options->kind))
-        return mt_fail(err, MT_ENOENT, "kind \"%.*s\" is not implemented: %s registers no on_resync handler for it",
+        return mt_fail(err, MT_ENOENT,
+                       "kind \"%.*s\" is not implemented: %s registers no on_resync handler for it",
                        (int)(options->kind.n < MT_FOREIGN ? options->kind.n : MT_FOREIGN), options->kind.p,
                        vm->options.name ? vm->options.name : "the bundle");
     struct mt_doc *selector = NULL;
@@ -410,7 +415,8 @@ enum mt_rc mt_run_start(struct mt_host *host, const struct mt_run_options *optio
     for (int general = 0; general < 2; general++) /* those of the kind, then those of every kind (R-RES-05) */
         for (size_t i = 0; i < vm->handler_count; i++) {
             const struct mt_handler *h = &vm->handlers[i];
-            if (h->hook == MT_HANDLER_RESYNC && (general ? !h->kind : h->kind && mt_slice_is(options->kind, h->kind)))
+            if (h->hook == MT_HANDLER_RESYNC &&
+                (general ? !h->kind : h->kind && mt_slice_is(options->kind, h->kind)))
                 run->refs[run->ref_count++] = h->ref;
         }
     *out = run;
@@ -418,8 +424,8 @@ enum mt_rc mt_run_start(struct mt_host *host, const struct mt_run_options *optio
     return MT_OK;
 }
 
-enum mt_rc mt_run_hook(struct mt_host *host, enum mt_hook hook, const struct mt_run_options *options, struct mt_run **out,
-                       struct mt_err *err)
+enum mt_rc mt_run_hook(struct mt_host *host, enum mt_hook hook, const struct mt_run_options *options,
+                       struct mt_run **out, struct mt_err *err)
 {
     (void)err;
     struct mt_vm *vm = host->vm;

@@ -1,36 +1,43 @@
-/* The environment of a bundle: an allow list over Lua's libraries, audited when the state is made, so that a newer Lua cannot
- * widen it in silence.
+/* The environment of a bundle: an allow list over Lua's libraries, audited when the state is made, so that a
+ * newer Lua cannot widen it in silence.
  *
- * Globals are a chain of two tables: an empty one that scripts see, whose __newindex raises, and behind it the allowed names,
- * whose __index raises for an unknown one. Libraries are read-only. Runs once a state, protected, from host.c. */
+ * Globals are a chain of two tables: an empty one that scripts see, whose __newindex raises, and behind it
+ * the allowed names, whose __index raises for an unknown one. Libraries are read-only. Runs once a state,
+ * protected, from host.c. */
 #include "script/state.h"
 
 #include <lualib.h>
 #include <stdio.h>
 
-/* Every name of a library is judged here; a plus: allowed as it is, a "g": refuses views (guard), "r": replaced below,
- * a minus: denied. */
+/* Every name of a library is judged here; a plus: allowed as it is, a "g": refuses views (guard), "r":
+ * replaced below, a minus: denied. */
 static const char *const base_names =
-    "+assert +error +getmetatable +ipairs +pairs +pcall +rawequal +select +tonumber +tostring +type +xpcall +_VERSION "
+    "+assert +error +getmetatable +ipairs +pairs +pcall +rawequal +select +tonumber +tostring +type +xpcall "
+    "+_VERSION "
     "gnext grawget grawlen r_G rcollectgarbage rload rprint rrawset rsetmetatable rwarn -dofile -loadfile ";
-static const char *const string_names = "+byte +char +find +format +gmatch +gsub +len +lower +match +pack +packsize +rep +reverse +sub "
-                                        "+unpack +upper -dump ";
+static const char *const string_names =
+    "+byte +char +find +format +gmatch +gsub +len +lower +match +pack +packsize +rep +reverse +sub "
+    "+unpack +upper -dump ";
 static const char *const table_names = "gconcat ginsert gmove +pack gremove gsort gunpack ";
 static const char *const math_names =
-    "+abs +acos +asin +atan +ceil +cos +deg +exp +floor +fmod +huge +log +max +maxinteger +min +mininteger +modf +pi +rad "
-    "+random +randomseed +sin +sqrt +tan +tointeger +type +ult -pow -cosh -sinh -tanh -frexp -ldexp -log10 ";
+    "+abs +acos +asin +atan +ceil +cos +deg +exp +floor +fmod +huge +log +max +maxinteger +min +mininteger "
+    "+modf +pi +rad "
+    "+random +randomseed +sin +sqrt +tan +tointeger +type +ult -atan2 -pow -cosh -sinh -tanh -frexp -ldexp "
+    "-log10 ";
 static const char *const utf8_names = "+char +charpattern +codepoint +codes +len +offset ";
 static const char *const os_names =
     "+clock +date +difftime +time -execute -exit -getenv -remove -rename -setlocale -tmpname ";
 static const char *const debug_names =
-    "+traceback -debug -gethook -getinfo -getlocal -getmetatable -getregistry -getupvalue -getuservalue -sethook "
+    "+traceback -debug -gethook -getinfo -getlocal -getmetatable -getregistry -getupvalue -getuservalue "
+    "-sethook "
     "-setlocal -setmetatable -setupvalue -setuservalue -upvalueid -upvaluejoin -setcstacklimit ";
 
 /* ---- replacements ---- */
 
 static void refuse_view(lua_State *L, const char *name)
 {
-    luaL_error(L, "%s does not take a view of a document: make a plain table with json.copy(view) first", name);
+    luaL_error(L, "%s does not take a view of a document: make a plain table with json.copy(view) first",
+               name);
 }
 
 static int guard(lua_State *L)
@@ -124,7 +131,8 @@ static int safe_load(lua_State *L)
     }
     if (!strchr(mode, 't')) {
         lua_pushnil(L);
-        lua_pushfstring(L, "attempt to load a text chunk (mode is '%s'): binary chunks are not available", mode);
+        lua_pushfstring(L, "attempt to load a text chunk (mode is '%s'): binary chunks are not available",
+                        mode);
         return 2;
     }
     if (luaL_loadbufferx(L, text, n, luaL_optstring(L, 2, text), "t") != LUA_OK) {
@@ -188,9 +196,11 @@ static void take(lua_State *L, int from, int to, const char *library, const char
         const char *name = lua_tostring(L, -2);
         const char *verdict = find_name(names, name);
         if (!verdict)
-            luaL_error(L, "sandbox: library %s has \"%s\", which the allow list does not know; this Lua is newer than "
-                          "moontide: the list must judge it first",
-                       library[0] ? library : "base", name);
+            luaL_error(
+                L,
+                "sandbox: library %s has \"%s\", which the allow list does not know; this Lua is newer than "
+                "moontide: the list must judge it first",
+                library[0] ? library : "base", name);
         snprintf(full, sizeof full, "%s%s%s", library, library[0] ? "." : "", name);
         if (lua_iscfunction(L, -1)) { /* for messages about where Lua cannot yield */
             lua_rawgetp(L, LUA_REGISTRYINDEX, &mt_reg_names);
@@ -223,10 +233,17 @@ static int read_only(lua_State *L)
     return luaL_error(L, "%s is read-only", lua_tostring(L, lua_upvalueindex(1)));
 }
 
+/* Over a copy: the table behind stays out of reach. */
 static int readonly_pairs(lua_State *L)
 {
-    lua_getglobal(L, "next"); /* the raw one: the registry's globals are not the script's */
-    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_getglobal(L, "next"); /* the raw one: the state's own globals are not the script's */
+    lua_newtable(L);
+    const int copy = lua_gettop(L);
+    for (lua_pushnil(L); lua_next(L, lua_upvalueindex(1)); lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, copy);
+    }
     lua_pushnil(L);
     return 3;
 }
@@ -275,7 +292,8 @@ static void add_library(lua_State *L, int globals, const char *name, lua_CFuncti
 
 static int unknown_global(lua_State *L)
 {
-    return luaL_error(L, "undefined global '%s': is it misspelled, or not available in moontide?", luaL_tolstring(L, 2, NULL));
+    return luaL_error(L, "undefined global '%s': is it misspelled, or not available in moontide?",
+                      luaL_tolstring(L, 2, NULL));
 }
 
 static int new_global(lua_State *L)
@@ -286,8 +304,13 @@ static int new_global(lua_State *L)
 void mt_sandbox_open(lua_State *L)
 {
     static const luaL_Reg replaced[] = {
-        {"collectgarbage", safe_collectgarbage}, {"load", safe_load}, {"print", safe_print}, {"rawset", safe_rawset},
-        {"setmetatable", safe_setmetatable},     {"warn", safe_warn}, {NULL, NULL},
+        {"collectgarbage", safe_collectgarbage},
+        {"load", safe_load},
+        {"print", safe_print},
+        {"rawset", safe_rawset},
+        {"setmetatable", safe_setmetatable},
+        {"warn", safe_warn},
+        {NULL, NULL},
     };
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &mt_reg_names);

@@ -1,5 +1,6 @@
-/* Secrets: values of the configuration marked sensitive. They print as ***, can be joined with text (which gives a secret),
- * and are readable only by bindings that send them (mt_secret_check). Inside a resume or while loading; loop thread. */
+/* Secrets: values of the configuration marked sensitive. They print as ***, can be joined with text (which
+ * gives a secret), and are readable only by bindings that send them (mt_secret_check). Inside a resume or
+ * while loading; loop thread. */
 #include "script/state.h"
 
 static const char name[] = "moontide.secret";
@@ -93,7 +94,8 @@ static void push_config(lua_State *L)
         return;
     for (it = mt_iter_of(options->config); mt_iter_next(&it, &key, &value);) {
         lua_pushlstring(L, key.p, key.n);
-        if (mt_val_is(value, MT_STRING) && options->is_sensitive && options->is_sensitive(options->sensitive_ud, key)) {
+        if (mt_val_is(value, MT_STRING) && options->is_sensitive &&
+            options->is_sensitive(options->sensitive_ud, key)) {
             mt_mask_add(mt_val_string(value));
             mt_secret_push(L, mt_val_string(value));
         } else {
@@ -106,8 +108,11 @@ static void push_config(lua_State *L)
 void mt_bind_secret(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"__tostring", secret_tostring}, {"__index", secret_index}, {"__concat", secret_concat},
-        {"__eq", secret_eq},             {NULL, NULL},
+        {"__tostring", secret_tostring},
+        {"__index", secret_index},
+        {"__concat", secret_concat},
+        {"__eq", secret_eq},
+        {NULL, NULL},
     };
     luaL_newmetatable(L, name);
     luaL_setfuncs(L, methods, 0);

@@ -1,10 +1,12 @@
 /* Private to the core of script/: the records behind vm.h. Bindings include vm.h only.
  *
- * Everything lives on the loop's thread. A struct mt_vm owns one Lua state; runs, tasks and ops belong to it. A task is a
- * userdata (so that Lua's budget counts it), kept alive by the registry table MT_REG_TASKS until it has ended. */
+ * Everything lives on the loop's thread. A struct mt_vm owns one Lua state; runs, tasks and ops belong to it.
+ * A task is a userdata (so that Lua's budget counts it), kept alive by the registry table MT_REG_TASKS until
+ * it has ended. */
 #ifndef MT_SCRIPT_STATE_H
 #define MT_SCRIPT_STATE_H
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "script/vm.h"
@@ -52,7 +54,7 @@ struct mt_vm {
     size_t handler_count;
     struct mt_read_member {
         char *kind, *member;
-    } *reads; /* selector members that handlers read */
+    } * reads; /* selector members that handlers read */
     size_t read_count;
     uint64_t cache_generation;
 };
@@ -83,21 +85,22 @@ struct mt_task {
     lua_State *L;
     enum mt_task_state state;
     enum mt_outcome outcome;
-    struct mt_task *parent, *first_child, *next, *prev; /* the tree; children of an ended task move to its parent */
+    struct mt_task *parent, *first_child, *next,
+        *prev;               /* the tree; children of an ended task move to its parent */
     struct mt_task *nursery; /* handler or scope that waits for it; a nursery's own is itself */
     unsigned depth, scope_depth;
-    char *scope;    /* of a nursery: the joined names */
+    char *scope; /* of a nursery: the joined names */
     struct mt_op *op;
-    struct mt_doc *batch; /* yielded, not handed over yet */
+    struct mt_doc *batch;       /* yielded, not handed over yet */
     struct mt_task *queue_next; /* ready queue or list of the parked */
     struct mt_join *joiners;
-    struct mt_task *joins;  /* the task that this one waits for */
+    struct mt_task *joins; /* the task that this one waits for */
     struct mt_op *park;
-    bool permit;            /* woken before it parked */
-    bool observed;          /* its failure was given to a joiner */
-    int chain;              /* nested coroutines suspended on its op, in MT_TASK_UV_CHAIN */
-    int nargs;              /* on its stack for the next resume */
-    char *error;            /* full text of its failure */
+    bool permit;                 /* woken before it parked */
+    bool observed;               /* its failure was given to a joiner */
+    int chain;                   /* nested coroutines suspended on its op, in MT_TASK_UV_CHAIN */
+    int nargs;                   /* on its stack for the next resume */
+    char *error;                 /* full text of its failure */
     struct mt_task *failed_next; /* run->failed */
 };
 
@@ -118,7 +121,7 @@ struct mt_run {
     bool full;              /* on_batch said that there is no room */
     bool cancel;            /* asked for */
     bool ended;
-    bool killed;            /* a budget is spent: nothing of the script runs any more, close handlers neither */
+    bool killed; /* a budget is spent: nothing of the script runs any more, close handlers neither */
     uint64_t cpu_ns;
     unsigned refusals;
     char *traces[MT_TRACES];
@@ -127,36 +130,41 @@ struct mt_run {
 };
 
 /* Registry keys: addresses of these. */
-extern char mt_reg_tasks;  /* light userdata of a task → its userdata */
-extern char mt_reg_busy;   /* weak: coroutine → task that waits through it, or whose own it is */
-extern char mt_reg_trace;  /* {error value, traceback of the coroutines that it came through} */
-extern char mt_reg_names;  /* C function → "table.sort" */
-extern char mt_reg_core;   /* the core table */
-extern char mt_reg_env;    /* globals of the bundle */
+extern char mt_reg_tasks; /* light userdata of a task → its userdata */
+extern char mt_reg_busy;  /* weak: coroutine → task that waits through it, or whose own it is */
+extern char mt_reg_trace; /* {error value, traceback of the coroutines that it came through} */
+extern char mt_reg_names; /* C function → "table.sort" */
+extern char mt_reg_core;  /* the core table */
+extern char mt_reg_env;   /* globals of the bundle */
 
 /* vm.c */
 struct mt_vm *mt_vm_new(const struct mt_host_options *options); /* NULL: no memory */
 void mt_vm_free(struct mt_vm *vm);
-int mt_vm_call(struct mt_vm *vm, lua_CFunction fn, void *ud); /* lua_pcall on the main thread; the error is left there */
+int mt_vm_call(struct mt_vm *vm, lua_CFunction fn,
+               void *ud);                    /* lua_pcall on the main thread; the error is left there */
 void mt_vm_grow(lua_State *L, size_t bytes); /* raises when so much more would pass the budget */
 
 /* budget.c */
 uint64_t mt_cpu_ns(void);
 void mt_budget_enter(struct mt_vm *vm); /* a burst of vm->running, or of loading */
 void mt_budget_leave(struct mt_vm *vm);
-void mt_budget_hook(lua_State *co);     /* arms the count hook */
-void mt_budget_stick(lua_State *L);     /* after a kill in a nested coroutine: L dies at its next instruction */
+void mt_budget_hook(lua_State *co); /* arms the count hook */
+void mt_budget_stick(lua_State *L); /* after a kill in a nested coroutine: L dies at its next instruction */
 void mt_budget_refused(struct mt_vm *vm);
-const char *mt_budget_text(struct mt_vm *vm, char *out, size_t size); /* "memory budget of 256 MiB is spent" … */
+const char *mt_budget_text(struct mt_vm *vm, char *out,
+                           size_t size); /* "memory budget of 256 MiB is spent" … */
 
 /* sandbox.c, module.c */
-void mt_sandbox_open(lua_State *L); /* libraries, environment; raises when a library has a name that nobody judged */
-void mt_module_open(lua_State *L);  /* pushes require */
-void mt_module_main(lua_State *L);  /* runs main.lua */
+void mt_sandbox_open(
+    lua_State *L); /* libraries, environment; raises when a library has a name that nobody judged */
+void mt_module_open(lua_State *L); /* pushes require */
+void mt_module_main(lua_State *L); /* runs main.lua */
 
 /* coroutine.c */
-void mt_coroutine_open(lua_State *L);                /* pushes the library */
-int mt_coroutine_close(struct mt_vm *vm, lua_State *co); /* runs its close handlers; the status and, on failure, the error on co */
+void mt_coroutine_open(lua_State *L); /* pushes the library */
+int mt_coroutine_close(
+    struct mt_vm *vm,
+    lua_State *co); /* runs its close handlers; the status and, on failure, the error on co */
 extern char mt_sentinel;
 
 /* op.c */
@@ -165,12 +173,17 @@ void mt_op_cancel(struct mt_op *op);
 void mt_op_drop(struct mt_task *task); /* stops what it waits for */
 
 /* failure.c */
-char *mt_failure_text(struct mt_vm *vm, struct mt_task *task, lua_State *co, int status); /* error on top of co, left there */
-void mt_failure_note(lua_State *L, lua_State *co, int status); /* error on top of co: keeps its traceback for an outer text */
-char *mt_failure_message(struct mt_vm *vm, const char *text);  /* the text without the traceback */
+char *mt_failure_text(struct mt_vm *vm, struct mt_task *task, lua_State *co,
+                      int status); /* error on top of co, left there */
+void mt_failure_note(lua_State *L, lua_State *co,
+                     int status); /* error on top of co: keeps its traceback for an outer text */
+void mt_copy_top(lua_State *L, lua_State *co);
+char *mt_failure_message(struct mt_vm *vm, const char *text); /* the text without the traceback */
 
-/* task.c: functions on top of L's stack: nargs arguments above a function are taken; pushes the task's userdata */
-struct mt_task *mt_task_new(lua_State *L, struct mt_run *run, struct mt_task *parent, int nargs, const char *scope);
+/* task.c: functions on top of L's stack: nargs arguments above a function are taken; pushes the task's
+ * userdata */
+struct mt_task *mt_task_new(lua_State *L, struct mt_run *run, struct mt_task *parent, int nargs,
+                            const char *scope);
 struct mt_task *mt_task_check(lua_State *L, int index);
 void mt_task_push(lua_State *L, struct mt_task *task);
 void mt_task_ready(struct mt_task *task);
@@ -178,7 +191,7 @@ void mt_task_cancel(struct mt_task *task);
 void mt_task_observe(struct mt_task *task);
 void mt_task_resume(struct mt_task *task);
 bool mt_task_within(const struct mt_task *task, const struct mt_task *ancestor);
-int mt_task_yield_batch(lua_State *L, const char *what); /* value at index 1 */
+int mt_task_yield_batch(lua_State *L, int index, const char *whose);
 struct mt_join {
     struct mt_op op;
     struct mt_task *target;
@@ -213,7 +226,9 @@ extern char mt_removed; /* light userdata: an assigned nil */
 struct mt_view *mt_view_test(lua_State *L, int index);
 void mt_view_child(lua_State *L, int parent, struct mt_val v); /* parent 0: none */
 bool mt_view_element(struct mt_view *view, uint32_t i, struct mt_val *out);
-int mt_view_written(lua_State *L, const struct mt_view *view); /* pushes the overlay table, true for an ancestor of one, or nil; its type */
+int mt_view_written(
+    lua_State *L,
+    const struct mt_view *view); /* pushes the overlay table, true for an ancestor of one, or nil; its type */
 uint32_t mt_view_length(lua_State *L, struct mt_view *view);
 bool mt_doc_written(lua_State *L, struct mt_val v); /* does the document of v have overlays at all */
 void mt_view_read_all(lua_State *L, const struct mt_view *view);

@@ -1,14 +1,14 @@
 /* Tasks: coroutines of ours in a tree, each with one resume point.
  *
- * A nursery is a handler or a ctx:scope: it ends when all that was spawned inside has ended, and its failure (or that of
- * a task whose error nobody took) cancels the rest. Cancelling goes from the leaves up: op, coroutines (so that close
- * handlers run), anchor. mt_task_resume is the only caller of lua_resume for a task; it is called from the turn (run.c)
- * only. Loop thread. */
+ * A nursery is a handler or a ctx:scope: it ends when all that was spawned inside has ended, and its failure
+ * (or that of a task whose error nobody took) cancels the rest. Cancelling goes from the leaves up: op,
+ * coroutines (so that close handlers run), anchor. mt_task_resume is the only caller of lua_resume for a
+ * task; it is called from the turn (run.c) only. Loop thread. */
 #include "script/state.h"
 
 #include <stdlib.h>
 
-#define DEPTH_MAX 200      /* of tasks that start tasks; mt_task_cancel recurses over it */
+#define DEPTH_MAX 200 /* of tasks that start tasks; mt_task_cancel recurses over it */
 #define SCOPE_DEPTH_MAX 64
 
 static const char task_name[] = "moontide.task";
@@ -76,7 +76,8 @@ static char *join_scope(const struct mt_task *parent, const char *name)
     return outer[0] ? mt_format("%s/%s", outer, name) : mt_strdup(name);
 }
 
-struct mt_task *mt_task_new(lua_State *L, struct mt_run *run, struct mt_task *parent, int nargs, const char *scope)
+struct mt_task *mt_task_new(lua_State *L, struct mt_run *run, struct mt_task *parent, int nargs,
+                            const char *scope)
 {
     luaL_checkstack(L, 8, NULL);
     if (parent && parent->depth >= DEPTH_MAX)
@@ -210,14 +211,13 @@ static int keep_error(lua_State *L)
 {
     const struct ending *e = lua_touserdata(L, 1);
     mt_task_push(L, e->task);
-    lua_pushvalue(e->task->L, -1);
-    lua_xmove(e->task->L, L, 1);
+    mt_copy_top(L, e->task->L);
     lua_setiuservalue(L, 2, MT_TASK_UV_RESULT);
     return 0;
 }
 
-/* What :pages registers: open page chains become faults before the result is known. Taken out first, so that each runs
- * once whatever it does. */
+/* What :pages registers: open page chains become faults before the result is known. Taken out first, so that
+ * each runs once whatever it does. */
 static int run_ends(lua_State *L)
 {
     struct mt_task *task = lua_touserdata(L, 1);

@@ -1,8 +1,9 @@
-/* One Lua state: its allocator with a byte budget, the way back from any lua_State, and the charge for documents.
+/* One Lua state: its allocator with a byte budget, the way back from any lua_State, and the charge for
+ * documents.
  *
- * Made by host.c (or by the module of a stock lua5.4 through mt_vm_adopt); loop thread. The budget counts Lua's bytes and
- * those of the documents that Lua holds; a refused allocation makes Lua collect and try again, then it is a catchable
- * error, and the budget (budget.c) counts the refusals. */
+ * Made by host.c (or by the module of a stock lua5.4 through mt_vm_adopt); loop thread. The budget counts
+ * Lua's bytes and those of the documents that Lua holds; a refused allocation makes Lua collect and try
+ * again, then it is a catchable error, and the budget (budget.c) counts the refusals. */
 #include "script/state.h"
 
 #include <stdlib.h>
@@ -126,8 +127,8 @@ static int adopted_gc(lua_State *L)
     return 0;
 }
 
-/* The record dies with the state: its holder is created before anything that uncharges, and Lua finalises in reverse
- * order of creation. */
+/* The record dies with the state: its holder is created before anything that uncharges, and Lua finalises in
+ * reverse order of creation. */
 struct mt_vm *mt_vm_adopt(lua_State *L)
 {
     struct mt_vm **held = lua_newuserdatauv(L, sizeof *held, 0);
@@ -186,8 +187,8 @@ void mt_vm_charge(lua_State *L, size_t bytes)
     struct mt_vm *vm = mt_vm_of(L);
     mt_vm_grow(L, bytes);
     vm->doc_bytes += bytes;
-    /* Lua sees a userdata of 40 bytes, not the megabyte behind it: tell the collector, so that a loop over pages
-     * holds one or two of them. */
+    /* Lua sees a userdata of 40 bytes, not the megabyte behind it: tell the collector, so that a loop over
+     * pages holds one or two of them. */
     if (bytes >= 1024)
         lua_gc(L, LUA_GCSTEP, bytes / 1024 > 1 << 20 ? 1 << 20 : (int)(bytes / 1024));
 }

@@ -80,6 +80,21 @@ describe("JSON that is read", function()
     assert.equal('{"a\\nb":1,"é":2}', written '{ "a\\nb":1,"\\u00e9":2}')
   end)
 
+  it("is copied as it stands only where nothing in it would be written otherwise", function()
+    for text, want in pairs {
+      ['[["a\\/b"],["\\n"]]'] = '[["a/b"],["\\n"]]',
+      ['[["\\u00e9"],["\\n"]]'] = '[["é"],["\\n"]]',
+      ['[["\\u000a"],[1]]'] = '[["\\n"],[1]]',
+      ['[["x\x7F"],[1]]'] = '[["x\\u007f"],[1]]',
+      ['[[1],[1, 2]]'] = '[[1],[1,2]]',
+      ['[[{"a":1,"a":2}],[1]]'] = '[[{"a":2}],[1]]',
+      ['{"\\/":[1]}'] = '{"/":[1]}',
+      ['[[1], [2,[3]]]'] = "[[1],[2,[3]]]",
+    } do
+      assert.equal(want, written(text))
+    end
+  end)
+
   it("has U+FFFD for half a surrogate pair, and reads on behind it", function()
     local ffff = " ef bf bd"
     for text, want in pairs {
@@ -367,7 +382,8 @@ describe("JSON numbers", function()
     end
     local env = { LOCPATH = dir, LC_ALL = "de_DE.UTF-8" }
     local function answers(command)
-      return support.run({ DRIVER, "lines", command }, { stdin = "0.1\n2.2250738585072014e-308\n1234.5\n", env = env }).out
+      local input = "0.1\n2.2250738585072014e-308\n1234.5\n"
+      return support.run({ DRIVER, "lines", command }, { stdin = input, env = env }).out
     end
     assert.matches("^0,1", answers "number") -- the driver's own printf: the locale is in force
     assert.equal("0.1\n2.2250738585072014e-308\n1234.5\n", answers "double")
@@ -534,6 +550,11 @@ describe("JSON that is built", function()
       assert.equal(text, built("doc " .. text, "ref 0"), text)
       assert.equal("[" .. text .. "]", built("doc [" .. text .. "]", "ref 0"), text)
     end
+  end)
+
+  it("keeps its numbers apart", function() -- read where they lie, 1e300 and 5 must not become 1e3005
+    assert.equal('[1e300,5,0.30000000000000004,1e-300,"7"]',
+      built("array", "literal 1e300", "int 5", "double 0.30000000000000004", "literal 1e-300", "string 7", "end"))
   end)
 
   it("takes from many documents in turn", function()

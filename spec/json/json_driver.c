@@ -459,6 +459,16 @@ static void chain(uint64_t n)
  * failure must be MT_ENOMEM, and leave the text with its owner. A leak shows under AddressSanitizer. */
 static void sweep_parse(struct mt_slice text)
 {
+    struct mt_doc *none = NULL;
+    struct mt_json_limits deep = {.depth = UINT32_MAX};
+    struct mt_slice large = {mt_alloc(100000), 100000};
+    fail_after = 0;
+    enum mt_rc copied = mt_doc_parse_copy(text, NULL, &none, NULL),
+               checked = mt_json_check(large, &deep, NULL);
+    fail_after = -1;
+    free((void *)(uintptr_t)large.p);
+    if (copied != MT_ENOMEM || none || checked != MT_ENOMEM)
+        die("a refused copy or a refused record of nesting was not reported");
     for (long n = 0;; n++) {
         struct mt_buf copy;
         mt_buf_init(&copy, SIZE_MAX / 2);

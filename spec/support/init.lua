@@ -1,5 +1,5 @@
---- What the specs share: running programs, files, HTTP, JSON. Pure Lua on top of sh, coreutils and curl, so that the same
---- specs run under a stock lua5.4 and inside `moontide busted`.
+--- What the specs share: running programs, files, HTTP, JSON. Pure Lua on top of sh, coreutils and curl, so
+-- that the same specs run under a stock lua5.4 and inside `moontide busted`.
 local dkjson = require "dkjson"
 
 local support = {}
@@ -44,6 +44,7 @@ end
 -- Files --------------------------------------------------------------------------------------------------------------
 
 local alive = {} -- processes that were not waited for: they stay until the specs end
+support.running = alive
 local made = {}  -- temporary folders; made first, so finalized last
 support.folders = setmetatable(made, {
   __gc = function()
@@ -94,7 +95,8 @@ end
 
 -- JSON ---------------------------------------------------------------------------------------------------------------
 
---- decode(text) → value, or raises; a null is support.json.null. encode(value) → text; object(t) marks an empty table as {}.
+--- decode(text) → value, or raises; a null is support.json.null. encode(value) → text; object(t) marks an
+-- empty table as {}.
 support.json = { null = dkjson.null }
 
 function support.json.decode(text)
@@ -128,8 +130,9 @@ end
 
 -- Programs -----------------------------------------------------------------------------------------------------------
 
--- The shell text that runs a command with its folder and environment: env is { NAME = "value" } (false unsets), beside the
--- environment of the specs, whose own settings of Ocean and moontide are removed: a developer's token is no fixture.
+-- The shell text that runs a command with its folder and environment: env is { NAME = "value" } (false
+-- unsets), beside the environment of the specs, whose own settings of Ocean and moontide are removed: a
+-- developer's token is no fixture.
 local function command_line(command, options)
   local words = {}
   if options.cwd then
@@ -137,7 +140,7 @@ local function command_line(command, options)
   end
   words[#words + 1] = "exec env"
   local sets, unsets = {}, {}
-  for name in shell_lines("env | sed -n 's/^\\(OCEAN__[A-Za-z0-9_]*\\|MOONTIDE__[A-Za-z0-9_]*\\)=.*/\\1/p'"):gmatch "%S+" do
+  for name in shell_lines("env | grep -Eo '^(OCEAN|MOONTIDE)__[A-Za-z0-9_]+'"):gmatch "%S+" do
     unsets[#unsets + 1] = "-u " .. quote(name)
   end
   for name, value in pairs(options.env or {}) do
@@ -163,8 +166,8 @@ local function exit_code(_, how, code)
   return how == "signal" and 128 + code or code
 end
 
---- Runs a command to its end. options: stdin (text), env, cwd, timeout (seconds; 120). Gives { code, out, err };
---- code is 128 + n after signal n, 124 after the timeout.
+--- Runs a command to its end. options: stdin (text), env, cwd, timeout (seconds; 120). Gives { code, out, err
+-- }; code is 128 + n after signal n, 124 after the timeout.
 function support.run(command, options)
   options = setmetatable({ timeout = options and options.timeout or 120 }, { __index = options })
   local dir = support.tmpdir()
@@ -182,8 +185,8 @@ end
 local process = {}
 process.__index = process
 
--- At the end of the state objects are finalized in the reverse order of their creation: this comes before the pipe's own
--- finalizer, which would wait for a process that nobody told to end.
+-- At the end of the state objects are finalized in the reverse order of their creation: this comes before
+-- the pipe's own finalizer, which would wait for a process that nobody told to end.
 process.__gc = function(self)
   if not self.code then
     self:signal "KILL"
@@ -191,8 +194,8 @@ process.__gc = function(self)
   end
 end
 
--- $1: folder for its files. The command's text is in "$1/command". The shell hands the first line of stdout to whoever reads this
--- pipe and keeps draining the rest into "$1/out"; the exit code ends up in "$1/rc".
+-- $1: folder for its files. The command's text is in "$1/command". The shell hands the first line of stdout
+-- to whoever reads this pipe and keeps draining the rest into "$1/out"; the exit code ends up in "$1/rc".
 local SUPERVISOR = [[
 d=$1
 mkfifo "$d/fifo"
@@ -204,9 +207,9 @@ cat <&3 >>"$d/out"
 wait
 ]]
 
---- Starts a command and waits for the first line of its stdout. options: env, cwd. Gives a process: .line (that line, or nil when it
---- ended before), .pid, :output() → out, err so far; :stop([signal]) → exit code; :wait([seconds]) → exit code. What still runs when
---- the specs end is killed.
+--- Starts a command and waits for the first line of its stdout. options: env, cwd. Gives a process: .line
+-- (that line, or nil when it ended before), .pid, :output() → out, err so far; :stop([signal]) → exit code;
+-- :wait([seconds]) → exit code. What still runs when the specs end is killed.
 function support.spawn(command, options)
   options = options or {}
   local dir = support.tmpdir()
@@ -226,8 +229,8 @@ end
 --- Waits until it has ended; after so many seconds (60) it is killed, and the code is 137.
 function process:wait(seconds)
   if not self.code then
-    os.execute(("timeout %s tail --pid=%d -s 0.02 -f /dev/null || kill -KILL %d 2>/dev/null"):format(seconds or 60, self.pid,
-      self.pid))
+    os.execute(("timeout %s tail --pid=%d -s 0.02 -f /dev/null || kill -KILL %d 2>/dev/null")
+      :format(seconds or 60, self.pid, self.pid))
     self.pipe:close()
     self.code = tonumber((support.read(self.dir .. "/rc")))
     alive[self] = nil
@@ -247,10 +250,32 @@ function process:signal(signal)
   os.execute(("kill -%s %d 2>/dev/null"):format(signal, self.pid))
 end
 
+--- Asks again and again until check() gives a true value, which it returns; raises after so many seconds (20).
+function support.await(what, check, seconds)
+  local deadline = os.time() + (seconds or 20)
+  while true do
+    local value = check()
+    if value then
+      return value
+    end
+    if os.time() > deadline then
+      error("waited in vain for " .. what, 2)
+    end
+    os.execute "sleep 0.05"
+  end
+end
+
+--- A TCP port of 127.0.0.1 that nobody listens on, for programs that cannot choose one themselves.
+function support.free_port()
+  return tonumber(shell_lines "bash -c 'for p in $(shuf -i 20000-32000 -n 100); do \
+    (exec 3<>/dev/tcp/127.0.0.1/$p) 2>/dev/null || { echo $p; exit; }; done'")
+end
+
 -- HTTP ---------------------------------------------------------------------------------------------------------------
 
---- One request by curl, redirects not followed. body: text, or a table (sent as JSON). headers: { Name = "value" }. Gives { status, headers (names in
---- lower case), body }; status 0 and .error when there was no answer.
+--- One request by curl, redirects not followed. body: text, or a table (sent as JSON). headers: { Name =
+-- "value" }. Gives { status, headers (names in lower case), body }; status 0 and .error when there was no
+-- answer.
 function support.request(method, url, body, headers)
   local dir = support.tmpdir()
   local words = { "curl -sS --globoff --path-as-is --max-time 120 -o", dir .. "/body", "-D", dir .. "/headers" }
@@ -290,14 +315,25 @@ function support.request(method, url, body, headers)
   return result
 end
 
---- A server of recorded HTTP exchanges (tools/replay.mjs of the shared data): options as words, then recordings. Gives a process with .url, or nil
---- without the shared data or node.
+--- A server of recorded HTTP exchanges (spec/support/replay.mjs): recordings as words. Gives a process with
+-- .url and :log().
+function support.recorded(...)
+  local server = support.spawn { "node", support.root .. "/spec/support/replay.mjs", ... }
+  server.url = assert(server.line and server.line:match "listening (%S+)", "replay.mjs did not start")
+  function server.log()
+    return support.json.decode(support.request("GET", server.url .. "/__log").body)
+  end
+  return server
+end
+
+--- The same with the shared data's server, which fails on request: options as words, then recordings. Nil
+-- without the shared data.
 function support.replay(...)
   local shared = support.shared()
-  if not shared or not os.execute "command -v node >/dev/null" then
+  if not shared then
     return nil
   end
-  local server = support.spawn({ "node", shared .. "/tools/replay.mjs", ... })
+  local server = support.spawn { "node", shared .. "/tools/replay.mjs", ... }
   server.url = assert(server.line and server.line:match "listening (%S+)", "replay.mjs did not start")
   return server
 end
