@@ -16,6 +16,7 @@ const char *mt_bundle_name(const struct mt_bundle *b);       /* the folder's nam
 const char *mt_bundle_type(const struct mt_bundle *b);       /* spec.yaml, pyproject.toml, folder's name; lower case */
 const char *mt_bundle_version(const struct mt_bundle *b);    /* spec.yaml, pyproject.toml, "0.0.0" */
 struct mt_val mt_bundle_spec(const struct mt_bundle *b);     /* the spec as a document; no value when absent */
+const char *mt_bundle_spec_file(const struct mt_bundle *b);  /* ".port/spec.yaml"; NULL when absent */
 
 /* A file of the bundle by its relative path ("main.lua", "lib/client.lua"); no "..", no absolute path, no symbolic link that leaves the
  * bundle. MT_ENOENT when it does not exist. out is cleared first. */

@@ -448,7 +448,8 @@ void mt_cat_time_write(int64_t wall_us, struct mt_buf *out)
 
 void mt_cat_blueprint_write(const struct mt_cat_blueprint *b, struct mt_buf *out)
 {
-    mt_val_write(mt_doc_root(b->doc), out);
+    if (!mt_val_write(mt_doc_root(b->doc), out))
+        return;
     out->n--; /* the closing brace */
     mt_buf_puts(out, ",\"createdAt\":");
     mt_cat_time_write(b->created, out);

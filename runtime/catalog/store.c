@@ -70,7 +70,7 @@ static const char *const sql[MT_CAT_SQL_COUNT] = {
                               " updated<?2 ORDER BY id",
     [MT_CAT_RELATION_INSERT] = "INSERT OR IGNORE INTO relation VALUES(?1,?2,?3)",
     [MT_CAT_RELATION_CLEAR] = "DELETE FROM relation WHERE source=?1",
-    [MT_CAT_RELATION_DROP] = "DELETE FROM relation WHERE source=?1 AND name=?2",
+    [MT_CAT_RELATION_DROP] = "DELETE FROM relation WHERE source=?1 AND name=?2 AND (?3 IS NULL OR target=?3)",
     [MT_CAT_RELATION_SOURCES] = "SELECT r.source, r.name, e.blueprint, e.identifier FROM relation r JOIN entity e ON"
                                 " e.id=r.source WHERE r.target=?1 ORDER BY r.source",
     [MT_CAT_RELATION_INCOMING] = "SELECT e.blueprint, e.identifier, e.title, r.name FROM relation r JOIN entity e ON"

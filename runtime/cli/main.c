@@ -25,7 +25,7 @@ const struct mt_command *const mt_commands[] = {
 #ifdef MT_HAVE_CATALOG
     &mt_command_catalog,
 #endif
-    &mt_command_help,   &mt_command_version, &mt_command_busted, NULL,
+    &mt_command_help,     &mt_command_version, &mt_command_busted, NULL,
 };
 
 const struct mt_command *mt_command_find(const char *name)
@@ -71,7 +71,7 @@ static int flush(int code)
     if (fflush(stdout) == 0 && !broken)
         return code;
     if (errno != EPIPE && errno != 0)
-        fprintf(stderr, "moontide: stdout: %s\n", strerror(errno));
+        fprintf(stderr, "moontide: stdout: %m\n");
     return code == MT_EXIT_OK ? MT_EXIT_FAILED : code;
 }
 
@@ -82,14 +82,15 @@ int main(int argc, char **argv)
         fputs("moontide: a command is missing.\nThe commands: moontide help\n", stderr);
         return MT_EXIT_USAGE;
     }
+    static char help[] = "help", version[] = "version";
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-        argv[1] = (char[]){"help"};
+        argv[1] = help;
     else if (strcmp(argv[1], "--version") == 0)
-        argv[1] = (char[]){"version"};
+        argv[1] = version;
     const struct mt_command *command = mt_command_find(argv[1]);
     if (!command)
         return mt_command_unknown(argv[1]);
     if (!command->hidden && asks_for_help(argc - 1, argv + 1))
-        return flush(mt_command_help.run(2, (char *[]){(char[]){"help"}, argv[1], NULL}));
+        return flush(mt_command_help.run(2, (char *[]){help, argv[1], NULL}));
     return flush(command->run(argc - 1, argv + 1));
 }

@@ -19,8 +19,19 @@ struct mt_libjq {
     char message[MT_FOREIGN + 1]; /* of the compiler: its first line */
 };
 
+enum { BIG_MAX = 64 }; /* integers kept for one input: more of them are no identifiers but data */
+
+/* An integer from 2^53 on: a double may not hold it, and 1.6 spells it 1e+17. A result that equals the double is taken for a copy of it, as jq 1.8 keeps literals as long
+ * as nothing is computed, unless two integers of the input share the double. */
+struct big {
+    double value;
+    struct mt_slice literal; /* {NULL, 0}: ambiguous */
+};
+
 struct mt_libjq_input {
     jv value;
+    struct big *big;
+    unsigned big_count;
 };
 
 /* The first message is the cause, what follows is "jq: 1 compile error". Its text is
@@ -94,16 +105,39 @@ void mt_libjq_free(struct mt_libjq *p)
     free(p);
 }
 
+static void note_big(struct mt_libjq_input *in, struct mt_val v, double value)
+{
+    struct mt_slice literal = mt_val_literal(v);
+    if (memchr(literal.p, '.', literal.n) || memchr(literal.p, 'e', literal.n) ||
+        memchr(literal.p, 'E', literal.n))
+        return;
+    unsigned i = 0;
+    while (i < in->big_count && in->big[i].value != value)
+        i++;
+    if (i < in->big_count) {
+        if (!mt_slice_eq(in->big[i].literal, literal))
+            in->big[i].literal = (struct mt_slice){NULL, 0};
+    } else if (in->big_count < BIG_MAX) {
+        if (!in->big)
+            in->big = mt_alloc(BIG_MAX * sizeof *in->big);
+        in->big[in->big_count++] = (struct big){value, literal};
+    }
+}
+
 /* Depth is the document parser's, so recursion is bounded. An invalid jv: a string that libjq cannot hold. */
-static jv to_jv(struct mt_val v)
+static jv to_jv(struct mt_libjq_input *in, struct mt_val v)
 {
     switch (mt_val_kind(v)) {
     case MT_NULL:
         break;
     case MT_BOOL:
         return mt_val_true(v) ? jv_true() : jv_false();
-    case MT_NUMBER:
-        return jv_number(mt_val_double(v));
+    case MT_NUMBER: {
+        double value = mt_val_double(v);
+        if (value >= 9007199254740992.0 || value <= -9007199254740992.0)
+            note_big(in, v, value);
+        return jv_number(value);
+    }
     case MT_STRING: {
         struct mt_slice s = mt_val_string(v);
         return s.n > INT_MAX / 4 ? jv_invalid() : jv_string_sized(s.n ? s.p : "", (int)s.n);
@@ -117,7 +151,7 @@ static jv to_jv(struct mt_val v)
         struct mt_slice name;
         struct mt_val member;
         while (mt_iter_next(&it, &name, &member)) {
-            jv one = to_jv(member);
+            jv one = to_jv(in, member);
             if (!jv_is_valid(one) || name.n > INT_MAX / 4) {
                 jv_free(one);
                 jv_free(all);
@@ -134,22 +168,34 @@ static jv to_jv(struct mt_val v)
 
 struct mt_libjq_input *mt_libjq_input_new(struct mt_val v)
 {
-    jv value = to_jv(v);
+    struct mt_libjq_input *in = mt_alloc(sizeof *in);
+    jv value = to_jv(in, v), big = jv_null();
     if (!jv_is_valid(value)) {
         jv_free(value);
+        free(in->big);
+        free(in);
         return NULL;
     }
-    struct mt_libjq_input *input = mt_alloc(sizeof *input);
-    input->value = value;
-    return input;
+    for (unsigned i = 0; i < in->big_count; i++) {
+        struct mt_slice literal = in->big[i].literal;
+        if (!literal.p)
+            continue;
+        if (jv_get_kind(big) != JV_KIND_OBJECT)
+            big = jv_object();
+        big = jv_object_set(big, jv_dump_string(jv_number(in->big[i].value), 0),
+                            jv_string_sized(literal.p, (int)literal.n));
+    }
+    in->value = JV_ARRAY(value, big);
+    return in;
 }
 
-void mt_libjq_input_free(struct mt_libjq_input *input)
+void mt_libjq_input_free(struct mt_libjq_input *in)
 {
-    if (!input)
+    if (!in)
         return;
-    jv_free(input->value);
-    free(input);
+    jv_free(in->value);
+    free(in->big);
+    free(in);
 }
 
 static struct mt_slice text_of(jv string)
@@ -158,8 +204,19 @@ static struct mt_slice text_of(jv string)
     return (struct mt_slice){jv_string_value(string), (size_t)n};
 }
 
+static void build_number(struct mt_builder *b, const struct mt_libjq_input *in, double value)
+{
+    for (unsigned i = 0; i < in->big_count; i++) {
+        if (in->big[i].value == value && in->big[i].literal.p) {
+            mt_build_literal(b, in->big[i].literal);
+            return;
+        }
+    }
+    mt_build_double(b, value);
+}
+
 /* Consumes v. false: deeper than DEPTH_MAX. */
-static bool build(struct mt_builder *b, jv v, unsigned depth)
+static bool build(struct mt_builder *b, const struct mt_libjq_input *in, jv v, unsigned depth)
 {
     bool ok = depth < DEPTH_MAX;
     switch (ok ? jv_get_kind(v) : JV_KIND_INVALID) {
@@ -172,7 +229,7 @@ static bool build(struct mt_builder *b, jv v, unsigned depth)
         mt_build_bool(b, jv_get_kind(v) == JV_KIND_TRUE);
         break;
     case JV_KIND_NUMBER:
-        mt_build_double(b, jv_number_value(v));
+        build_number(b, in, jv_number_value(v));
         break;
     case JV_KIND_STRING:
         mt_build_string(b, text_of(v));
@@ -181,7 +238,7 @@ static bool build(struct mt_builder *b, jv v, unsigned depth)
         int n = jv_array_length(jv_copy(v));
         mt_build_array(b);
         for (int i = 0; i < n && ok; i++)
-            ok = build(b, jv_array_get(jv_copy(v), i), depth + 1);
+            ok = build(b, in, jv_array_get(jv_copy(v), i), depth + 1);
         mt_build_end(b);
         break;
     }
@@ -191,7 +248,7 @@ static bool build(struct mt_builder *b, jv v, unsigned depth)
             jv key = jv_object_iter_key(v, i);
             mt_build_name(b, text_of(key));
             jv_free(key);
-            ok = build(b, jv_object_iter_value(v, i), depth + 1);
+            ok = build(b, in, jv_object_iter_value(v, i), depth + 1);
         }
         mt_build_end(b);
         break;
@@ -224,7 +281,7 @@ enum mt_rc mt_libjq_run(struct mt_libjq *p, const struct mt_libjq_input *input,
     for (bool more = true; more && jv_is_valid(v); v = more ? jq_next(p->jq) : jv_null()) {
         struct mt_builder *b = mt_builder_new();
         struct mt_doc *doc = NULL;
-        if (!build(b, v, 0))
+        if (!build(b, input, v, 0))
             rc = mt_fail(err, MT_ELIMIT, "the result nests deeper than %d", DEPTH_MAX);
         else
             rc = mt_builder_finish(b, &doc, err);

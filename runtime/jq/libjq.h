@@ -8,6 +8,10 @@
 struct mt_libjq;       /* a compiled program */
 struct mt_libjq_input; /* a document's value as libjq holds it, for several runs */
 
+/* What a program begins with: its input is [ITEM, BIG], BIG an object of the integers in the item from 2^53 on (the text that
+ * jq makes of them: their literal), or null. */
+#define MT_LIBJQ_START ".[1] as $mt_big | .[0] | "
+
 /* Compiles a whole program. MT_EINVAL with the first line of jq's message, cut. */
 enum mt_rc mt_libjq_new(struct mt_slice program, struct mt_libjq **out, struct mt_err *err);
 void mt_libjq_free(struct mt_libjq *p);

@@ -1,7 +1,7 @@
 /* A resource compiled for one thread, and the evaluation of its expressions: see mapper.h.
  *
  * All leaves that need libjq are one program, since a program costs 20 to 41 ms to compile and an item is converted once:
- *   PRELUDE def env: {}; {} as $ENV | LEAF as $mt_s | [$mt_s] + (if $mt_s == [false] then [] else [LEAF, LEAF, …] end)
+ *   START PRELUDE def env: {}; {} as $ENV | LEAF as $mt_s | [$mt_s] + (if $mt_s == [false] then [] else [LEAF, LEAF, …] end)
  * where a LEAF gives [VALUE], [] or {"e": MESSAGE}; it never raises, so a bad field never costs the entity. */
 #include "jq/mapper.h"
 
@@ -34,6 +34,7 @@ static enum mt_rc compile(const struct mt_mapping *m, const struct mt_leaf *firs
         mt_prelude_join(&uses, &first->about.uses);
     for (unsigned i = 0; i < count; i++)
         mt_prelude_join(&uses, &leaves[i]->about.uses);
+    mt_buf_puts(&text, MT_LIBJQ_START);
     mt_prelude_write(&uses, &text);
     if (!m->environment)
         mt_buf_puts(&text, "def env: {}; {} as $ENV | ");

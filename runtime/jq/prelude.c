@@ -24,10 +24,21 @@ static const struct entry entries[] = {
     {"get_search_list", "", "def get_search_list: [];"},
     {"get_jq_origin get_prog_origin", "", "def get_jq_origin: null; def get_prog_origin: null;"},
 
+    /* $mt_big: integers of the input that a double cannot hold, by the text that 1.6 makes of them (libjq.c). */
+    {"tostring", "",
+     "def mt_tostring: tostring; def tostring: if $mt_big == null or type != \"number\" then mt_tostring else mt_tostring as $mt_t | "
+     "$mt_big[$mt_t] // $mt_t end;"},
+    {"@text", "",
+     "def mt_format_text($f): format($f); def mt_text: tostring; def format($f): if $f == \"text\" and $mt_big != null and type == "
+     "\"number\" then mt_text as $mt_t | $mt_big[$mt_t] // $mt_t else mt_format_text($f) end;"},
+
     /* New in 1.7 and 1.8. */
     {"abs", "",
      "def abs: if type != \"number\" then error(\"\\(type) (\\(tojson)) has no absolute value\") elif . < 0 then -. "
      "else . end;"},
+    {"toboolean", "",
+     "def toboolean: if type == \"boolean\" then . elif . == \"true\" then true elif . == \"false\" then false else "
+     "error(\"\\(type) (\\(tojson)) cannot be parsed as a boolean\") end;"},
     {"toarray", "", "def toarray: if type == \"array\" then . else [.] end;"},
     {"pick", "", "def pick(f): . as $mt_in | reduce path(f) as $mt_p (null; setpath($mt_p; $mt_in | getpath($mt_p)));"},
     {"add", "", "def add(f): reduce f as $mt_x (null; . + $mt_x);"},
@@ -40,29 +51,30 @@ static const struct entry entries[] = {
     {"trim ltrim rtrim", "",
      "def mt_blank: (. >= 9 and . <= 13) or . == 32 or . == 133 or . == 160 or . == 5760 or (. >= 8192 and . <= 8202) or "
      ". == 8232 or . == 8233 or . == 8239 or . == 8287 or . == 12288;"
-     "def mt_text: if type == \"string\" then . else error(\"\\(type) (\\(tojson)) cannot be trimmed\") end;"
-     "def ltrim: mt_text | explode as $mt_c | ($mt_c | length) as $mt_n | "
+     "def mt_string: if type == \"string\" then . else error(\"\\(type) (\\(tojson)) cannot be trimmed\") end;"
+     "def ltrim: mt_string | explode as $mt_c | ($mt_c | length) as $mt_n | "
      ".[([label $mt_o | range(0; $mt_n) | select($mt_c[.] | mt_blank | not) | ., break $mt_o] + [$mt_n])[0]:];"
-     "def rtrim: mt_text | explode as $mt_c | ($mt_c | length) as $mt_n | "
+     "def rtrim: mt_string | explode as $mt_c | ($mt_c | length) as $mt_n | "
      ".[0:([label $mt_o | range($mt_n; 0; -1) | select($mt_c[. - 1] | mt_blank | not) | ., break $mt_o] + [0])[0]];"
      "def trim: ltrim | rtrim;"},
     {"ltrimstr rtrimstr trimstr", "",
-     "def ltrimstr($x): if type == \"string\" and ($x | type) == \"string\" and startswith($x) then .[($x | length):] else . end;"
-     "def rtrimstr($x): if type == \"string\" and ($x | type) == \"string\" and $x != \"\" and endswith($x) "
-     "then .[:length - ($x | length)] else . end;"
+     "def ltrimstr($x): if startswith($x) then .[($x | length):] else . end;"
+     "def rtrimstr($x): if endswith($x) and $x != \"\" then .[:length - ($x | length)] else . end;"
      "def trimstr($x): ltrimstr($x) | rtrimstr($x);"},
 
-    /* Generators: 1.6 takes limit(0; f) as no limit, and swallows errors in isempty. */
+    /* Generators: 1.6 takes limit(0; f) as no limit, swallows errors in isempty, and catches in `?` the break of what
+     * comes after it, so that more may follow. */
     {"limit", "",
-     "def limit($mt_n; f): if $mt_n > 0 then label $mt_o | foreach f as $mt_x (0; . + 1; $mt_x, if . >= $mt_n then break "
-     "$mt_o else empty end) elif $mt_n == 0 then empty else error(\"Invalid arguments: limit doesn't support negative "
+     "def limit($mt_n; f): if $mt_n > 0 then label $mt_o | foreach f as $mt_x (0; . + 1; (if . <= $mt_n then $mt_x else empty end), "
+     "if . >= $mt_n then break $mt_o else empty end) elif $mt_n == 0 then empty else error(\"Invalid arguments: limit doesn't support negative "
      "count\") end;"},
     {"skip", "",
      "def skip($mt_n; f): if $mt_n > 0 then foreach f as $mt_x ($mt_n; . - 1; if . < 0 then $mt_x else empty end) elif "
      "$mt_n == 0 then f else error(\"Invalid arguments: skip doesn't support negative count\") end;"},
     {"nth", "",
      "def nth($mt_n): .[$mt_n]; def nth($mt_n; f): if $mt_n < 0 then error(\"nth doesn't support negative indices\") "
-     "else label $mt_o | foreach f as $mt_x (-1; . + 1; if . >= $mt_n then $mt_x, break $mt_o else empty end) end;"},
+     "else label $mt_o | foreach f as $mt_x (-1; . + 1; if . == $mt_n then $mt_x, break $mt_o else empty end) end;"},
+    {"first?", "", "def first: .[0]; def first(f): [label $mt_o | f | ., break $mt_o] | .[0:1] | .[];"},
     {"last", "", "def last: .[-1]; def last(f): reduce f as $mt_x ([]; [$mt_x]) | .[];"},
     {"isempty all any IN", "",
      "def isempty(f): [label $mt_o | f | 0, break $mt_o] == [];"
@@ -92,6 +104,11 @@ static const struct entry entries[] = {
      "error(\"Array index too large\") else mt_setpath($p; $v) end;"
      "def _assign(paths; $v): reduce path(paths) as $mt_p (.; setpath($mt_p; $v));"},
 
+    {"mt_bound", "", "def mt_bound: if type == \"number\" and isnan then null else . end;"},
+    {"del delpaths", "",
+     "def mt_delpaths($p): delpaths($p); def delpaths($p): mt_delpaths(if ($p | type) == \"array\" then [$p[] | "
+     "select(type != \"array\" or ([.[] | numbers | select(isnan)] == []))] else $p end); def del(f): delpaths([path(f)]);"},
+
     /* Arithmetic that ends the process: INT64_MIN % -1 raises SIGFPE, a long repetition overflows an int. */
     {"%", "",
      "def mt_whole: if . >= 9223372036854774784 then 9223372036854774784 elif . <= -9223372036854774784 then "
@@ -103,7 +120,7 @@ static const struct entry entries[] = {
      "else mt_mod($a | mt_whole; $d) end end else mt_mod($a; $b) end;"},
     {"* *=", "",
      "def mt_multiply($a; $b): $a * $b;"
-     "def mt_repeat($s; $n): if ($n | isnan) or $n < 0 then null elif ($s | length) * $n > 67108864 then "
+     "def mt_repeat($s; $n): if ($n | isnan) or $n < 0 then null elif $s == \"\" then $s elif ($s | length) * $n > 67108864 then "
      "error(\"Repeat string result too long\") elif $n < 1 then (if $n > 0 then $s else \"\" end) else mt_multiply($s; $n) end;"
      "def _multiply(a; b): b as $b | a as $a | ($a | type) as $ta | ($b | type) as $tb | "
      "if $ta == \"string\" and $tb == \"number\" then mt_repeat($a; $b) elif $ta == \"number\" and $tb == \"string\" then "
@@ -163,8 +180,8 @@ static const struct entry entries[] = {
     {"gmtime localtime strftime strflocaltime todate todateiso8601 date mktime", "",
      "def mt_seconds: if isnan or . > 67767976233532799 or . < -67768040609740800 then "
      "error(\"error converting number of seconds since epoch to datetime\") else . end;"
-     "def mt_broken($who): if type == \"array\" and length >= 6 and all(.[]; type == \"number\" and . > -2147483648 and . < "
-     "2147483648) then . else error($who + \" requires parsed datetime inputs\") end;"
+     "def mt_broken($who): if type == \"array\" then . + [0, 0, 0, 0, 0, 0, 0, 0][length:] else . end | if type == \"array\" and ([.[] | type == \"number\" and . > -2147483648 and . < "
+     "2147483648] | all) then . else error($who + \" requires parsed datetime inputs\") end;"
      "def mt_gmtime: gmtime; def mt_localtime: localtime; def mt_mktime: mktime; def mt_strftime($f): strftime($f);"
      "def mt_strflocaltime($f): strflocaltime($f);"
      "def gmtime: if type == \"number\" then mt_seconds | mt_gmtime else error(\"gmtime() requires a number\") end;"

@@ -23,6 +23,7 @@ enum mt_rc mt_jq_compile(struct mt_slice text, bool environment, struct mt_jq **
     enum mt_rc rc = mt_jq_rewrite(text, &body, &about, err);
     if (rc)
         goto out;
+    mt_buf_puts(&whole, MT_LIBJQ_START);
     mt_prelude_write(&about.uses, &whole);
     if (!environment)
         mt_buf_puts(&whole, "def env: {}; {} as $ENV | ");

@@ -2,8 +2,8 @@
  *
  * Called by program.c and mapper.c before anything reaches libjq, on any thread. What is written differs from what
  * was read only in these: comments are blanks, `if` is parenthesised and has an `else` (jq 1.7), values of
- * an object construction are parenthesised (1.7 takes operators there), `.a.[0]` is `.a[0]` (1.7), and `?//` outside
- * of patterns is `? //`. Line breaks stay where they were. */
+ * an object construction are parenthesised (1.7 takes operators there), and so is what `as` binds (1.8 takes more than a
+ * term), `.a.[0]` is `.a[0]` (1.7), `.e0` is ."e0" (1.6 reads a number) and `?//` outside of patterns is `? //`. Line breaks stay where they were. */
 #include "jq/rewrite.h"
 
 #include <stdint.h>
@@ -20,6 +20,12 @@ struct frame {
     bool value;      /* {: a value is open, to be closed by a parenthesis */
     bool pattern;    /* { or [ of a destructuring pattern */
     bool expecting;  /* a pattern follows: between `as` and `|` */
+    bool body;       /* the ( of a reduce or foreach */
+    bool index;      /* [ after a term */
+    bool slice;      /* and with a : in it */
+    bool reducing;   /* between `reduce` or `foreach` and its parentheses */
+    size_t start;    /* where the expression at hand began in the output: what an `as` binds */
+    size_t outer;    /* the same of the expression that a reduce is part of */
 };
 
 struct scanner {
@@ -32,6 +38,7 @@ struct scanner {
     bool term;       /* the last token ended a term */
     bool key;        /* in {: a key may start here */
     bool any;
+    bool first, catches; /* mentions first; mentions `?` or try */
     struct mt_err *err;
 };
 
@@ -76,9 +83,23 @@ static enum mt_rc push(struct scanner *x, char kind)
 {
     if (x->depth == DEPTH_MAX)
         return mt_fail(x->err, MT_EINVAL, "the expression nests deeper than %d", DEPTH_MAX);
+    bool index = kind == '[' && x->term;
     bool pattern = (kind == '{' || kind == '[') && (top(x)->expecting || top(x)->pattern);
-    x->stack[++x->depth] = (struct frame){.kind = kind, .pattern = pattern};
+    bool body = kind == '(' && top(x)->reducing && top(x)->expecting;
+    if (body)
+        top(x)->expecting = false; /* reduce E as $x (…) */
+    x->stack[++x->depth] =
+        (struct frame){.kind = kind, .pattern = pattern, .body = body, .index = index, .start = x->out->n};
     return MT_OK;
+}
+
+/* Puts text into what was written already; positions of outer frames lie before it. */
+static void insert(struct scanner *x, size_t at, char c)
+{
+    if (mt_buf_putc(x->out, c)) {
+        memmove(x->out->p + at + 1, x->out->p + at, x->out->n - 1 - at);
+        x->out->p[at] = c;
+    }
 }
 
 /* Copies the literal part of a string up to its end or to the next \(. */
@@ -105,6 +126,7 @@ static enum mt_rc scan_string(struct scanner *x)
             continue;
         if (push(x, '('))
             return MT_EINVAL;
+        mt_prelude_note(&x->about.uses, MT_SLICE("@text"));
         top(x)->in_string = true;
         x->term = false;
         x->key = false;
@@ -130,6 +152,20 @@ static void skip_comment(struct scanner *x)
     }
 }
 
+/* 1.6 asserts on .[nan:]. Constant bounds stay as they are. */
+static void guard_bound(struct scanner *x)
+{
+    struct frame *f = top(x);
+    bool constant = true;
+    for (size_t i = f->start; i < x->out->n && constant; i++)
+        constant = is_digit(x->out->p[i]) || is_blank(x->out->p[i]) || x->out->p[i] == '-';
+    if (constant)
+        return;
+    insert(x, f->start, '(');
+    mt_buf_puts(x->out, " | mt_bound)");
+    mt_prelude_note(&x->about.uses, MT_SLICE("mt_bound"));
+}
+
 static void close_value(struct scanner *x)
 {
     if (top(x)->value)
@@ -143,10 +179,16 @@ static enum mt_rc close_bracket(struct scanner *x, char c)
     if (x->depth == 0 || top(x)->kind != kind)
         return broken(x, x->depth && top(x)->kind == 'i' ? "an if has no end before" : "an unmatched bracket");
     close_value(x);
-    bool in_string = top(x)->in_string;
+    if (top(x)->slice)
+        guard_bound(x);
+    bool in_string = top(x)->in_string, body = top(x)->body;
     x->depth--;
     mt_buf_putc(x->out, c);
     x->at++;
+    if (body) {
+        top(x)->reducing = false;
+        top(x)->start = top(x)->outer;
+    }
     x->term = true;
     x->key = false;
     return in_string ? scan_string(x) : MT_OK;
@@ -160,10 +202,24 @@ static bool in_list(struct mt_slice name, const char *const *list)
     return false;
 }
 
+static bool is_keyword(struct mt_slice name)
+{
+    static const char *const keywords[] = {"as",    "def",   "if",     "then",    "elif",   "else", "end",
+                                           "try",   "catch", "label",  "reduce",  "foreach", "and", "or",
+                                           "import", "include", "module", NULL};
+    return in_list(name, keywords);
+}
+
+static size_t name_length(const struct scanner *x)
+{
+    size_t n = 0;
+    while (is_name(peek(x, n)))
+        n++;
+    return n;
+}
+
 static enum mt_rc scan_name(struct scanner *x)
 {
-    static const char *const keywords[] = {"as",   "def",    "if",      "then",  "elif", "else",   "reduce", "foreach", "try",
-                                           "catch", "label", "import", "include", "module", "and", "or", NULL};
     static const char *const harmless[] = {"true", "false", "null", "if",  "then", "elif",
                                            "else", "end",   "and",  "or", "empty", NULL};
     size_t from = x->at;
@@ -173,15 +229,24 @@ static enum mt_rc scan_name(struct scanner *x)
     struct mt_slice name = {x->s.p + from, x->at - from};
     struct frame *f = top(x);
     if (f->kind == '{' && x->key) {
+        size_t blanks = 0;
+        while (is_blank(peek(x, blanks)))
+            blanks++;
+        bool shorthand = peek(x, blanks) == ',' || peek(x, blanks) == '}';
         x->about.constant = false;
-        mt_buf_put(x->out, name);
+        if (shorthand && is_keyword(name)) /* 1.7 */
+            mt_buf_printf(x->out, "\"%.*s\": .%.*s", MT_FMT(name), MT_FMT(name));
+        else
+            mt_buf_put(x->out, name);
         x->term = true;
         return MT_OK;
     }
     if (!in_list(name, harmless))
         x->about.constant = false;
     mt_prelude_note(&x->about.uses, name);
-    x->term = !in_list(name, keywords);
+    x->first = x->first || mt_slice_is(name, "first");
+    x->catches = x->catches || mt_slice_is(name, "try");
+    x->term = !is_keyword(name) || mt_slice_is(name, "end");
     if (mt_slice_is(name, "if")) {
         mt_buf_puts(x->out, "(if");
         return push(x, 'i');
@@ -197,9 +262,22 @@ static enum mt_rc scan_name(struct scanner *x)
     }
     if (mt_slice_is(name, "else"))
         f->has_else = true;
-    if (mt_slice_is(name, "as"))
+    if (mt_slice_is(name, "as")) {
+        insert(x, f->start, '(');
+        mt_buf_putc(x->out, ')');
         f->expecting = true;
+    }
     mt_buf_put(x->out, name);
+    if (mt_slice_is(name, "reduce") || mt_slice_is(name, "foreach")) {
+        f->outer = x->out->n - name.n;
+        if (f->start < f->outer)
+            f->outer = f->start;
+        f->reducing = true;
+        f->start = x->out->n;
+    } else if (!x->term && !mt_slice_is(name, "as") && !mt_slice_is(name, "try") && !mt_slice_is(name, "and") &&
+               !mt_slice_is(name, "or")) {
+        f->start = x->out->n;
+    }
     return MT_OK;
 }
 
@@ -220,6 +298,17 @@ static void scan_number(struct scanner *x)
     x->term = true;
 }
 
+/* e, E, e5 …: the lexer of 1.6 takes .e5 and .E-1 for numbers. */
+static bool reads_as_number(const char *name, size_t n)
+{
+    if (name[0] != 'e' && name[0] != 'E')
+        return false;
+    for (size_t i = 1; i < n; i++)
+        if (!is_digit(name[i]))
+            return false;
+    return true;
+}
+
 static enum mt_rc scan_dot(struct scanner *x)
 {
     size_t from = x->at++;
@@ -228,6 +317,11 @@ static enum mt_rc scan_dot(struct scanner *x)
     if (is_name_start(next)) {
         while (is_name(peek(x, 0)))
             x->at++;
+        if (reads_as_number(x->s.p + from + 1, x->at - from - 1)) {
+            mt_buf_printf(x->out, ".\"%.*s\"", (int)(x->at - from - 1), x->s.p + from + 1);
+            x->term = true;
+            return MT_OK;
+        }
     } else if (next == '.') {
         x->at++;
         mt_prelude_note(&x->about.uses, MT_SLICE("recurse"));
@@ -265,11 +359,15 @@ static void scan_operator(struct scanner *x)
     mt_buf_put(x->out, op);
     bool question = mt_slice_is(op, "?");
     x->term = question;
-    if (question)
+    if (question) {
         x->about.constant = false;
+        x->catches = true;
+    }
     mt_prelude_note(&x->about.uses, op);
-    if (mt_slice_is(op, "|"))
+    if (mt_slice_is(op, "|") || mt_slice_is(op, ";")) {
         f->expecting = false;
+        f->start = x->out->n;
+    }
     if (mt_slice_is(op, "$"))
         x->about.constant = false;
 }
@@ -288,15 +386,15 @@ static enum mt_rc scan_token(struct scanner *x)
     case '(':
     case '[':
     case '{':
-        if (c == '(')
-            f->expecting = false; /* reduce E as $x (…) */
         if (c == '{')
             x->about.constant = false;
         mt_buf_putc(x->out, c);
         x->at++;
+        if (push(x, c))
+            return MT_EINVAL;
         x->term = false;
         x->key = c == '{';
-        return push(x, c);
+        return MT_OK;
     case ')':
     case ']':
     case '}':
@@ -311,6 +409,8 @@ static enum mt_rc scan_token(struct scanner *x)
         mt_buf_putc(x->out, c);
         x->at++;
         x->about.constant = false;
+        if (!x->key && is_keyword((struct mt_slice){x->s.p + x->at, name_length(x)}))
+            mt_buf_puts(x->out, "mt_k_"); /* 1.7 takes keywords as names of variables */
         while (is_name(peek(x, 0)) || (peek(x, 0) == ':' && peek(x, 1) == ':' && is_name_start(peek(x, 2)))) {
             size_t n = peek(x, 0) == ':' ? 2 : 1;
             mt_buf_add(x->out, x->s.p + x->at, n);
@@ -334,11 +434,16 @@ static enum mt_rc scan_token(struct scanner *x)
         x->at++;
         if (f->kind == '{' && c == ',')
             close_value(x);
+        if (f->index && c == ':') {
+            guard_bound(x);
+            f->slice = true;
+        }
         mt_buf_putc(x->out, c);
         if (f->kind == '{' && c == ':' && !f->pattern && !f->value) {
             mt_buf_putc(x->out, '(');
             f->value = true;
         }
+        f->start = x->out->n;
         x->term = false;
         x->key = f->kind == '{' && c == ',';
         return MT_OK;
@@ -387,6 +492,8 @@ enum mt_rc mt_jq_rewrite(struct mt_slice text, struct mt_buf *out, struct mt_exp
     } else if (rc == MT_OK && out->failed) {
         rc = mt_fail(err, MT_ENOMEM, "the expression is too long");
     }
+    if (x->first && x->catches)
+        mt_prelude_note(&x->about.uses, MT_SLICE("first?"));
     if (rc == MT_OK)
         *out_about = x->about;
     free(x);

@@ -1,7 +1,8 @@
 /* The Link header (RFC 8288): see mt_link_find in url.h. One pass over the header, nothing is copied.
  *
- * Tolerant as section 3 asks of a reader: what is no link is skipped up to the next comma. A link with an anchor is about
- * another resource than the page, so it is no way to the next page of this one (section 3.2). */
+ * Tolerant as section 3 asks of a reader: what is no link is skipped up to the next comma. A link with an
+ * anchor is about another resource than the page, so it is no way to the next page of this one (section 3.2).
+ */
 #include <strings.h>
 
 #include "net/url.h"
@@ -89,7 +90,8 @@ static bool name_is(struct mt_slice name, const char *wanted)
     return name.n == strlen(wanted) && strncasecmp(name.p, wanted, name.n) == 0;
 }
 
-/* Relation types are separated by spaces and compared without case (section 3.3). Inside quotes a backslash escapes. */
+/* Relation types are separated by spaces and compared without case (section 3.3). Inside quotes a backslash
+ * escapes. */
 static bool has_relation(struct mt_slice value, const char *rel)
 {
     if (!value.n)

@@ -1,8 +1,8 @@
 /* The event loop: see loop.h. Owns the event base and the queue of posted calls.
  *
- * Posted calls are kept in a list under a mutex; the loop is woken only when the list was empty, and swaps the whole list
- * out before it calls anything. Two priorities: sockets of the HTTP client and posted calls (0) come before timers and
- * whatever the other rooms add (1, libevent's default for two). */
+ * Posted calls are kept in a list under a mutex; the loop is woken only when the list was empty, and swaps
+ * the whole list out before it calls anything. Two priorities: sockets of the HTTP client and posted calls
+ * (0) come before timers and whatever the other rooms add (1, libevent's default for two). */
 #include "net/loop.h"
 
 #include <event2/event.h>
@@ -28,7 +28,7 @@ struct mt_loop {
     struct post *first, **last; /* under lock */
     struct post *taken;         /* loop thread: swapped out, not called yet */
     _Atomic pthread_t owner;
-    bool ended;                 /* loop thread */
+    bool ended; /* loop thread */
 };
 
 struct mt_timer {
@@ -76,7 +76,8 @@ static void on_posted(evutil_socket_t none, short what, void *arg)
     struct mt_loop *loop = arg;
     (void)none;
     (void)what;
-    /* A call posted after the last swap finds an empty list and wakes the loop itself; asking once more is harmless. */
+    /* A call posted after the last swap finds an empty list and wakes the loop itself; asking once more is
+     * harmless. */
     if (call_posts(loop, POSTS_A_TURN))
         event_active(loop->posted, EV_TIMEOUT, 0);
 }
@@ -122,7 +123,8 @@ void mt_loop_free(struct mt_loop *loop)
     free(loop);
 }
 
-/* Pooled connections hold no events, so that an idle loop would return (measured): NO_EXIT_ON_EMPTY keeps it. */
+/* Pooled connections hold no events, so that an idle loop would return (measured): NO_EXIT_ON_EMPTY keeps it.
+ */
 void mt_loop_run(struct mt_loop *loop)
 {
     atomic_store(&loop->owner, pthread_self());
@@ -131,7 +133,8 @@ void mt_loop_run(struct mt_loop *loop)
     loop->ended = false;
 }
 
-/* An activated event stays until it is dispatched, so that a stop before the run is not lost, as a break would be. */
+/* An activated event stays until it is dispatched, so that a stop before the run is not lost, as a break
+ * would be. */
 void mt_loop_stop(struct mt_loop *loop)
 {
     event_active(loop->stopped, EV_TIMEOUT, 0);
@@ -146,7 +149,8 @@ void mt_loop_post(struct mt_loop *loop, void (*fn)(void *arg), void *arg)
     bool was_empty = !loop->first;
     *loop->last = p;
     loop->last = &p->next;
-    /* Under the lock: the loop cannot be freed between the post and the wake-up by a call that this post makes. */
+    /* Under the lock: the loop cannot be freed between the post and the wake-up by a call that this post
+     * makes. */
     if (was_empty)
         event_active(loop->posted, EV_TIMEOUT, 0);
     pthread_mutex_unlock(&loop->lock);

@@ -12,15 +12,17 @@ struct mt_loop;
 struct mt_timer;
 
 struct mt_loop *mt_loop_new(void);
-void mt_loop_free(struct mt_loop *loop);              /* after run returned; posted calls that are left are run */
-void mt_loop_run(struct mt_loop *loop);               /* until mt_loop_stop, also with nothing to do */
-void mt_loop_stop(struct mt_loop *loop);              /* any thread */
-void mt_loop_post(struct mt_loop *loop, void (*fn)(void *arg), void *arg); /* any thread; runs fn on the loop, in order */
+void mt_loop_free(struct mt_loop *loop); /* after run returned; posted calls that are left are run */
+void mt_loop_run(struct mt_loop *loop);  /* until mt_loop_stop, also with nothing to do */
+void mt_loop_stop(struct mt_loop *loop); /* any thread */
+void mt_loop_post(struct mt_loop *loop, void (*fn)(void *arg),
+                  void *arg); /* any thread; runs fn on the loop, in order */
 struct event_base *mt_loop_base(struct mt_loop *loop);
-bool mt_loop_is_current(const struct mt_loop *loop);  /* any thread: is this the loop's thread? */
+bool mt_loop_is_current(const struct mt_loop *loop); /* any thread: is this the loop's thread? */
 
-/* One shot after ms milliseconds; free it to cancel, also after it fired (not from inside fn: it is freed by the owner). */
+/* One shot after ms milliseconds; free it to cancel, also after it fired (not from inside fn: it is freed by
+ * the owner). */
 struct mt_timer *mt_timer_new(struct mt_loop *loop, uint64_t ms, void (*fn)(void *arg), void *arg);
-void mt_timer_free(struct mt_timer *timer);           /* NULL is fine */
+void mt_timer_free(struct mt_timer *timer); /* NULL is fine */
 
 #endif

@@ -1,8 +1,8 @@
 /* Worker threads: see pool.h. One queue for all workers, one list of finished jobs.
  *
- * A finished job is put on the list; the loop's event is activated only when the list was empty. The loop swaps the list out
- * and calls the jobs' done functions outside the lock. The event belongs to the pool, not to a posted call, so that a pool
- * that is freed leaves nothing behind in the loop. */
+ * A finished job is put on the list; the loop's event is activated only when the list was empty. The loop
+ * swaps the list out and calls the jobs' done functions outside the lock. The event belongs to the pool, not
+ * to a posted call, so that a pool that is freed leaves nothing behind in the loop. */
 #include "net/pool.h"
 
 #include <event2/event.h>

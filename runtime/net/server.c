@@ -1,11 +1,12 @@
 /* The HTTP server: see server.h. evhttp on the loop's base; everything on the loop's thread.
  *
  * What evhttp of libevent 2.1 needs to be kept from:
- * - Bytes that arrive while a request without a body waits for its answer (a pipelined request, the body of a DELETE) make it
- *   end the process ("illegal connection state"): reading is off from the request to its reply.
- * - A body of GET, HEAD, DELETE or OPTIONS is not read, its bytes would be taken for the next request: such a connection
- *   closes after the reply.
- * - It frees a request with its connection, also one that is still to be answered: at the end those are taken over first.
+ * - Bytes that arrive while a request without a body waits for its answer (a pipelined request, the body of a
+ * DELETE) make it end the process ("illegal connection state"): reading is off from the request to its reply.
+ * - A body of GET, HEAD, DELETE or OPTIONS is not read, its bytes would be taken for the next request: such a
+ * connection closes after the reply.
+ * - It frees a request with its connection, also one that is still to be answered: at the end those are taken
+ * over first.
  * - A reply to HEAD would carry the body. */
 #include "net/server.h"
 
@@ -28,7 +29,8 @@
 enum {
     DEFAULT_MAX_BODY = 16 << 20,
     MAX_HEADERS = 64 << 10,
-    /* Also of an idle connection; libcurl gives up one of its own after 118 s, so that it is not reset in the middle of a send. */
+    /* Also of an idle connection; libcurl gives up one of its own after 118 s, so that it is not reset in the
+       middle of a send. */
     TIMEOUT_S = 300,
     BACKLOG = 128,
 };
@@ -121,23 +123,26 @@ static int port_of(int fd)
     return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
-enum mt_rc mt_server_new(struct mt_loop *loop, const struct mt_server_options *options, struct mt_server **out,
-                         struct mt_err *err)
+enum mt_rc mt_server_new(struct mt_loop *loop, const struct mt_server_options *options,
+                         struct mt_server **out, struct mt_err *err)
 {
     if (options->port < 0 || options->port > 65535)
         return mt_fail(err, MT_EINVAL, "port %d is not between 0 and 65535", options->port);
     const char *cause;
     int fd = listen_at(options, &cause);
     if (fd < 0)
-        return mt_fail(err, MT_EIO, "cannot listen at %.200s port %d: %s", options->host, options->port, cause);
+        return mt_fail(err, MT_EIO, "cannot listen at %.200s port %d: %s", options->host, options->port,
+                       cause);
     struct mt_server *server = mt_alloc(sizeof *server);
     *server = (struct mt_server){.handle = options->handle, .ud = options->ud, .port = port_of(fd)};
     server->http = evhttp_new(mt_loop_base(loop));
     if (!server->http || evhttp_accept_socket(server->http, fd) != 0)
         abort(); /* only memory can be missing */
-    evhttp_set_allowed_methods(server->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
-                                                 EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
-    evhttp_set_max_body_size(server->http, (ev_ssize_t)(options->max_body ? options->max_body : DEFAULT_MAX_BODY));
+    evhttp_set_allowed_methods(server->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD |
+                                                 EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS |
+                                                 EVHTTP_REQ_PATCH);
+    evhttp_set_max_body_size(server->http,
+                             (ev_ssize_t)(options->max_body ? options->max_body : DEFAULT_MAX_BODY));
     evhttp_set_max_headers_size(server->http, MAX_HEADERS);
     evhttp_set_timeout(server->http, TIMEOUT_S);
     /* Reads a refused body to its end: a connection closed before would reset the 413 away. */
@@ -217,7 +222,9 @@ struct mt_slice mt_request_body(struct mt_request *r)
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+    return c >= '0' && c <= '9'                     ? c - '0'
+           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+                                                    : -1;
 }
 
 /* Decodes up to the end or the first of `stops`; out may be NULL. Returns where it stopped. */

@@ -1,14 +1,16 @@
-/* libcurl's multi interface on the loop: see transfer.h. Called by http.c, on the loop's thread. The only file that
- * knows libcurl.
+/* libcurl's multi interface on the loop: see transfer.h. Called by http.c, on the loop's thread. The only
+ * file that knows libcurl.
  *
- * A socket of libcurl has one persistent event, found by its descriptor; the close-socket callback ends it, because libcurl
- * may close a socket without telling the socket callback, and the descriptor would be reused under a dead event.
- * libcurl is entered by on_socket and on_timer alone; its callbacks only append, arm and note, and what has ended is drained
- * after it returned. So nobody's code ever runs inside libcurl, and handles may be added and removed at any time. */
-#include "transfer.h"
+ * A socket of libcurl has one persistent event, found by its descriptor; the close-socket callback ends it,
+ * because libcurl may close a socket without telling the socket callback, and the descriptor would be reused
+ * under a dead event. libcurl is entered by on_socket and on_timer alone; its callbacks only append, arm and
+ * note, and what has ended is drained after it returned. So nobody's code ever runs inside libcurl, and
+ * handles may be added and removed at any time. */
+#include "net/transfer.h"
 
 #include <assert.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -35,8 +37,8 @@ struct mt_transfers {
     struct mt_transfer *active;
     CURL *idle[IDLE_HANDLES];
     size_t idle_count;
-    char *proxy;                   /* HTTP_PROXY: libcurl itself reads http_proxy only */
-    char *ca_file, *ca_dir;        /* SSL_CERT_FILE, SSL_CERT_DIR */
+    char *proxy;            /* HTTP_PROXY: libcurl itself reads http_proxy only */
+    char *ca_file, *ca_dir; /* SSL_CERT_FILE, SSL_CERT_DIR */
 };
 
 struct mt_transfer {
@@ -49,7 +51,7 @@ struct mt_transfer {
     void (*ended)(void *ud, const struct mt_outcome *outcome);
     void *ud;
     uint32_t timeout_ms;
-    bool body_refused, headers_refused;
+    bool in_headers, body_full, body_refused, headers_refused;
     char error[CURL_ERROR_SIZE];
 };
 
@@ -163,8 +165,8 @@ static struct mt_slice trimmed(const char *p, size_t n)
     return (struct mt_slice){p, n};
 }
 
-/* Several Link headers are one list (RFC 9110 section 5.3), and a reader that sees only the first takes a page for the
- * last one: the value is put behind the one that is there. */
+/* Several Link headers are one list (RFC 9110 section 5.3), and a reader that sees only the first takes a
+ * page for the last one: the value is put behind the one that is there. */
 static bool join_link(struct mt_buf *headers, struct mt_slice value)
 {
     static const char name[] = "link: ";
@@ -197,11 +199,14 @@ static size_t curl_read_header(char *p, size_t size, size_t n, void *arg)
     n *= size;
     if (n >= 5 && memcmp(p, "HTTP/", 5) == 0) { /* also after an informational answer */
         mt_buf_clear(headers);
+        t->in_headers = true;
         return n;
     }
     struct mt_slice line = trimmed(p, n);
-    if (!line.n)
+    if (!line.n) {
+        t->in_headers = false;
         return n;
+    }
     const char *colon = memchr(p, ':', n);
     if ((*p == ' ' || *p == '\t') && headers->n) { /* folded: RFC 9112 section 5.2 */
         headers->n--;
@@ -233,6 +238,7 @@ static size_t curl_read_body(char *p, size_t size, size_t n, void *arg)
     n *= size;
     if (!mt_buf_add(&t->res->body, p, n)) {
         t->body_refused = true;
+        t->body_full = n > t->res->body.max - t->res->body.n; /* else memory was refused */
         return 0;
     }
     if (t->stats)
@@ -242,27 +248,36 @@ static size_t curl_read_body(char *p, size_t size, size_t n, void *arg)
 
 /* ---- outcome ---- */
 
+static const char *unit_of(double bytes, double *out_size)
+{
+    *out_size = bytes >= 1 << 20 ? (double)(1 << 20) : bytes >= 1 << 10 ? (double)(1 << 10) : 1;
+    return bytes >= 1 << 20 ? "MB" : bytes >= 1 << 10 ? "KB" : "bytes";
+}
+
 static const char *size_text(double bytes, char out[32])
 {
-    const char *unit = bytes >= 1e6 ? "MB" : bytes >= 1e3 ? "KB" : "bytes";
-    double shown = bytes >= 1e6 ? bytes / 1e6 : bytes >= 1e3 ? bytes / 1e3 : bytes;
-    snprintf(out, 32, bytes >= 1e3 && shown < 10 ? "%.1f %s" : "%.0f %s", shown, unit);
+    double size;
+    const char *unit = unit_of(bytes, &size);
+    snprintf(out, 32, "%.*f %s", size > 1 && bytes / size < 9.95 ? 1 : 0, bytes / size, unit);
     return out;
 }
 
-/* " after 12 KB of 40 KB", or nothing when no byte of a body came. */
+/* " after 12 of 40 KB", or nothing when no byte of a body came. */
 static const char *progress(struct mt_transfer *t, char out[96])
 {
     curl_off_t got = 0, expected = -1;
-    char a[32], b[32];
+    char of[32];
+    double size;
     curl_easy_getinfo(t->easy, CURLINFO_SIZE_DOWNLOAD_T, &got);
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &expected);
-    if (expected > 0)
-        snprintf(out, 96, " after %s of %s", size_text((double)got, a), size_text((double)expected, b));
-    else if (got > 0)
-        snprintf(out, 96, " after %s", size_text((double)got, a));
-    else
-        out[0] = '\0';
+    out[0] = '\0';
+    if (expected > 0) {
+        unit_of((double)expected, &size);
+        snprintf(out, 96, " after %.*f of %s", got && (double)got / size < 0.95 ? 1 : 0, (double)got / size,
+                 size_text((double)expected, of));
+    } else if (got > 0) {
+        snprintf(out, 96, " after %s", size_text((double)got, of));
+    }
     return out;
 }
 
@@ -275,7 +290,7 @@ static void explain(struct mt_transfer *t, CURLcode code, struct mt_outcome *o)
     progress(t, after);
     o->rc = MT_ENET;
     o->transient = true;
-    if (t->headers_refused || (code == CURLE_OUT_OF_MEMORY && !t->res->body.n)) {
+    if (t->headers_refused || (code == CURLE_OUT_OF_MEMORY && t->in_headers)) {
         /* libcurl reports a single header line above 100 KB, its own limit, as missing memory. */
         o->rc = MT_ELIMIT;
         o->transient = false;
@@ -284,11 +299,11 @@ static void explain(struct mt_transfer *t, CURLcode code, struct mt_outcome *o)
         return;
     }
     if (t->body_refused) {
-        bool full = t->res->body.n + CURL_MAX_WRITE_SIZE * 8 >= t->res->body.max;
-        o->rc = full ? MT_ELIMIT : MT_ENOMEM;
+        o->rc = t->body_full ? MT_ELIMIT : MT_ENOMEM;
         o->transient = false;
-        if (full)
-            snprintf(o->cause, sizeof o->cause, "the body of the answer is larger than %s (decoded), the limit of this request",
+        if (t->body_full)
+            snprintf(o->cause, sizeof o->cause,
+                     "the body of the answer is larger than %s (decoded), the limit of this request",
                      size_text((double)t->res->body.max, limit));
         else
             snprintf(o->cause, sizeof o->cause, "no memory for the body of the answer%s", after);
@@ -306,13 +321,16 @@ static void explain(struct mt_transfer *t, CURLcode code, struct mt_outcome *o)
                  code == CURLE_COULDNT_RESOLVE_PROXY ? "proxy" : "host", detail);
         break;
     case CURLE_COULDNT_CONNECT:
-        snprintf(o->cause, sizeof o->cause, "cannot connect: %.200s", os_error ? strerror((int)os_error) : detail);
+        snprintf(o->cause, sizeof o->cause, "cannot connect: %.200s",
+                 os_error ? strerror((int)os_error) : detail);
         break;
     case CURLE_OPERATION_TIMEDOUT:
-        if (strncasecmp(t->error, "Connection", 10) == 0 || strncasecmp(t->error, "Failed to connect", 17) == 0)
+        if (strncasecmp(t->error, "Connection", 10) == 0 ||
+            strncasecmp(t->error, "Failed to connect", 17) == 0)
             snprintf(o->cause, sizeof o->cause, "cannot connect in time: %.200s", detail);
         else
-            snprintf(o->cause, sizeof o->cause, "no complete answer within %.1f s, timed out%s", t->timeout_ms / 1000.0, after);
+            snprintf(o->cause, sizeof o->cause, "no complete answer within %.1f s, timed out%s",
+                     t->timeout_ms / 1000.0, after);
         break;
     case CURLE_PARTIAL_FILE:
         snprintf(o->cause, sizeof o->cause, "the answer was cut short%s", after);
@@ -322,8 +340,8 @@ static void explain(struct mt_transfer *t, CURLcode code, struct mt_outcome *o)
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
         if (os_error)
-            snprintf(o->cause, sizeof o->cause, "%s%s", os_error == ECONNRESET ? "connection reset" : strerror((int)os_error),
-                     after);
+            snprintf(o->cause, sizeof o->cause, "%s%s",
+                     os_error == ECONNRESET ? "connection reset" : strerror((int)os_error), after);
         else
             snprintf(o->cause, sizeof o->cause, "the connection failed%s: %.200s", after, detail);
         break;
@@ -334,15 +352,16 @@ static void explain(struct mt_transfer *t, CURLcode code, struct mt_outcome *o)
     case CURLE_SSL_ISSUER_ERROR:
         o->transient = false;
         snprintf(o->cause, sizeof o->cause,
-                 "the server's certificate is not trusted: %.200s (name your CA's file in SSL_CERT_FILE or its folder in "
+                 "the server's certificate is not trusted: %.200s (name your CA's file in SSL_CERT_FILE or "
+                 "its folder in "
                  "SSL_CERT_DIR)",
                  detail);
         break;
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
         o->transient = false;
-        snprintf(o->cause, sizeof o->cause, "cannot read the trusted certificates (see SSL_CERT_FILE, SSL_CERT_DIR): %.200s",
-                 detail);
+        snprintf(o->cause, sizeof o->cause,
+                 "cannot read the trusted certificates (see SSL_CERT_FILE, SSL_CERT_DIR): %.200s", detail);
         break;
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_WRITE_ERROR: /* not refused by us: the decoder's */
@@ -415,7 +434,8 @@ static void open_multi(struct mt_transfers *set)
     curl_multi_setopt(set->multi, CURLMOPT_MAXCONNECTS, (long)KEPT_CONNECTIONS);
 }
 
-/* After an error of socket_action libcurl's documentation calls the state uncertain: all fail, and a new one is made. */
+/* After an error of socket_action libcurl's documentation calls the state uncertain: all fail, and a new one
+ * is made. */
 static void rebuild(struct mt_transfers *set, CURLMcode code)
 {
     mt_log(MT_WARN, "the HTTP client starts over: %s", curl_multi_strerror(code));
@@ -433,7 +453,8 @@ static void rebuild(struct mt_transfers *set, CURLMcode code)
     while (failed) { /* ended may stop others of the list: they leave it by their link */
         struct mt_transfer *t = failed;
         struct mt_outcome outcome = {.rc = MT_ENET, .transient = true};
-        snprintf(outcome.cause, sizeof outcome.cause, "the HTTP library failed: %s", curl_multi_strerror(code));
+        snprintf(outcome.cause, sizeof outcome.cause, "the HTTP library failed: %s",
+                 curl_multi_strerror(code));
         void (*ended)(void *, const struct mt_outcome *) = t->ended;
         void *ud = t->ud;
         release(t);
@@ -504,7 +525,8 @@ static bool is_loopback(const char *url)
 static bool add_header(struct mt_transfer *t, const char *name, const char *value)
 {
     /* libcurl's notation: "Name;" is a header without a value, "Name:" removes one of its own. */
-    char *line = value ? (*value ? mt_format("%s: %s", name, value) : mt_format("%s;", name)) : mt_format("%s:", name);
+    char *line =
+        value ? (*value ? mt_format("%s: %s", name, value) : mt_format("%s;", name)) : mt_format("%s:", name);
     struct curl_slist *list = curl_slist_append(t->headers, line);
     free(line);
     if (list)
@@ -527,10 +549,10 @@ static bool make_headers(struct mt_transfer *t, const struct mt_exchange *x)
     return add_header(t, "Expect", NULL) && ok;         /* no second round trip for large bodies */
 }
 
-#define SET(option, value)                                                                                                     \
-    do {                                                                                                                       \
-        if (code == CURLE_OK)                                                                                                  \
-            code = curl_easy_setopt(easy, option, value);                                                                      \
+#define SET(option, value)                                                                                   \
+    do {                                                                                                     \
+        if (code == CURLE_OK)                                                                                \
+            code = curl_easy_setopt(easy, option, value);                                                    \
     } while (0)
 
 /* All options, in one place: a recycled handle cannot inherit a credential. */
@@ -575,7 +597,8 @@ static CURLcode configure(struct mt_transfer *t, const struct mt_exchange *x)
     SET(CURLOPT_HTTPHEADER, t->headers);
     if (strcmp(x->method, "HEAD") == 0) {
         SET(CURLOPT_NOBODY, 1L);
-    } else if (x->body.p || strcmp(x->method, "POST") == 0 || strcmp(x->method, "PUT") == 0 || strcmp(x->method, "PATCH") == 0) {
+    } else if (x->body.p || strcmp(x->method, "POST") == 0 || strcmp(x->method, "PUT") == 0 ||
+               strcmp(x->method, "PATCH") == 0) {
         /* These three announce their length even when it is 0 (RFC 9110 section 8.6). */
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->body.n);
         SET(CURLOPT_POSTFIELDS, x->body.p ? x->body.p : "");

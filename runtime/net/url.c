@@ -1,7 +1,7 @@
 /* URLs: see url.h. Pure functions on slices; nothing is kept.
  *
- * A URL is split as RFC 3986 appendix B does. What two parsers may read differently (two '@', a backslash, controls) is no
- * origin at all: credentials are bound to it, and libcurl parses the URL a second time. */
+ * A URL is split as RFC 3986 appendix B does. What two parsers may read differently (two '@', a backslash,
+ * controls) is no origin at all: credentials are bound to it, and libcurl parses the URL a second time. */
 #include "net/url.h"
 
 #include <stdlib.h>
@@ -66,7 +66,8 @@ static struct parts split(struct mt_slice url)
     if (n > 0 && n < url.n && url.p[n] == ':' && is_alpha(url.p[0])) {
         u.has_scheme = true;
         for (size_t i = 1; i < n; i++)
-            u.has_scheme = u.has_scheme && (is_alpha(url.p[i]) || is_digit(url.p[i]) || memchr("+-.", url.p[i], 3));
+            u.has_scheme =
+                u.has_scheme && (is_alpha(url.p[i]) || is_digit(url.p[i]) || memchr("+-.", url.p[i], 3));
         if (u.has_scheme) {
             u.scheme = cut(&url, n);
             cut(&url, 1);
@@ -106,8 +107,8 @@ static bool find_place(struct mt_slice authority, struct place *out)
 {
     size_t at = run(authority, "@");
     for (size_t i = 0; i < authority.n; i++)
-        if ((unsigned char)authority.p[i] <= ' ' || is_control(authority.p[i]) || strchr("\\\"<>^`{|}", authority.p[i]) ||
-            (authority.p[i] == '@' && i != at))
+        if ((unsigned char)authority.p[i] <= ' ' || is_control(authority.p[i]) ||
+            strchr("\\\"<>^`{|}", authority.p[i]) || (authority.p[i] == '@' && i != at))
             return false;
     if (at < authority.n)
         cut(&authority, at + 1);
@@ -199,7 +200,8 @@ bool mt_url_escape(struct mt_buf *out, struct mt_slice part)
     return !out->failed;
 }
 
-/* Copies, percent-encoding the bytes that are legal nowhere in a URL: a Location or a Link of the field may hold them. */
+/* Copies, percent-encoding the bytes that are legal nowhere in a URL: a Location or a Link of the field may
+ * hold them. */
 static void put_legal(struct mt_buf *out, struct mt_slice s)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -257,7 +259,8 @@ static void put_merged(struct mt_buf *out, const struct parts *base, struct mt_s
     mt_buf_put(out, path);
 }
 
-enum mt_rc mt_url_resolve(struct mt_slice base, struct mt_slice reference, struct mt_buf *out, struct mt_err *err)
+enum mt_rc mt_url_resolve(struct mt_slice base, struct mt_slice reference, struct mt_buf *out,
+                          struct mt_err *err)
 {
     enum mt_rc rc = MT_OK;
     struct mt_buf shown, merged;
@@ -268,7 +271,8 @@ enum mt_rc mt_url_resolve(struct mt_slice base, struct mt_slice reference, struc
     bool tls;
     for (size_t i = 0; i < reference.n; i++)
         if (is_control(reference.p[i])) {
-            rc = mt_fail(err, MT_EINVAL, "a URL with a control character (byte 0x%02X at offset %zu): percent-encode it",
+            rc = mt_fail(err, MT_EINVAL,
+                         "a URL with a control character (byte 0x%02X at offset %zu): percent-encode it",
                          (unsigned char)reference.p[i], i);
             goto out;
         }
@@ -366,7 +370,8 @@ static bool is_credential(struct mt_slice name)
     return found;
 }
 
-/* A secret that was percent-encoded on its way into the URL does not look like itself: the decoded form is asked. */
+/* A secret that was percent-encoded on its way into the URL does not look like itself: the decoded form is
+ * asked. */
 static void put_masked(struct mt_buf *out, struct mt_slice s)
 {
     struct mt_buf decoded, masked;
@@ -423,7 +428,8 @@ bool mt_url_redact(struct mt_slice url, struct mt_buf *out)
     }
     if (u.has_authority)
         mt_buf_puts(&shown, "//");
-    /* User info ends at the last '@'; without an authority whatever stands before one may have been meant as such. */
+    /* User info ends at the last '@'; without an authority whatever stands before one may have been meant as
+     * such. */
     struct mt_slice *holder = u.has_authority ? &u.authority : &u.path;
     for (size_t at = holder->n; at > 0; at--)
         if (holder->p[at - 1] == '@' && (u.has_authority || at <= run(*holder, "/"))) {
@@ -436,7 +442,8 @@ bool mt_url_redact(struct mt_slice url, struct mt_buf *out)
         mt_buf_putc(&shown, '?');
         put_query(&shown, u.query);
     }
-    /* The mask once more over the whole (a secret that spans parts), and only then the cut: half a secret is one, too. */
+    /* The mask once more over the whole (a secret that spans parts), and only then the cut: half a secret is
+     * one, too. */
     struct mt_buf masked;
     mt_buf_init(&masked, 32 * 1024);
     mt_mask_put(&masked, mt_buf_slice(&shown));

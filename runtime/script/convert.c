@@ -80,14 +80,14 @@ static void add_path(struct mt_buf *b, const struct frame *f)
 /* The path is cut to its first 200 bytes. */
 static void refuse(struct converting *c, const struct frame *at, const char *what)
 {
-    char text[MT_FOREIGN + 1];
+    char text[MT_FOREIGN + 4];
     struct mt_buf b;
     mt_buf_init(&b, 1 << 16);
     add_path(&b, at);
     const size_t n = b.n < MT_FOREIGN ? b.n : MT_FOREIGN;
     if (n > 0)
         memcpy(text, b.p, n);
-    text[n] = '\0';
+    memcpy(text + n, b.n > n ? "..." : "", b.n > n ? 4 : 1);
     mt_buf_fini(&b);
     luaL_error(c->L, "%s%s%s", text, n ? ": " : "", what);
 }
@@ -292,7 +292,8 @@ static void convert_child(struct converting *c, struct mt_val v, const struct fr
         mt_build_ref(c->builder, v);
 }
 
-static void convert_written_array(struct converting *c, struct mt_val v, int overlay, const struct frame *at)
+static void convert_written_array(struct converting *c, struct mt_val v, int overlay, const void *self,
+                                  const struct frame *at)
 {
     lua_State *L = c->L;
     struct mt_iter it = mt_iter_of(v);
@@ -306,7 +307,7 @@ static void convert_written_array(struct converting *c, struct mt_val v, int ove
     }
     mt_build_array(c->builder);
     for (lua_Integer i = 1; i <= n; i++) {
-        const struct frame down = {at, {NULL, 0}, i, NULL, at->depth + 1};
+        const struct frame down = {at, {NULL, 0}, i, self, at->depth + 1};
         const bool there = mt_iter_next(&it, &none, &child);
         if (overlay && lua_rawgeti(L, overlay, i) != LUA_TNIL)
             convert(c, lua_gettop(L), &down);
@@ -328,7 +329,8 @@ static int find_name(const struct mt_slice *names, lua_Integer count, struct mt_
     return -1;
 }
 
-static void convert_written_object(struct converting *c, struct mt_val v, int overlay, const struct frame *at)
+static void convert_written_object(struct converting *c, struct mt_val v, int overlay, const void *self,
+                                   const struct frame *at)
 {
     lua_State *L = c->L;
     struct mt_slice name;
@@ -341,7 +343,7 @@ static void convert_written_object(struct converting *c, struct mt_val v, int ov
     const struct mt_slice *names = overlay ? push_names(L, overlay, count) : NULL;
     mt_build_object(c->builder);
     for (struct mt_iter it = mt_iter_of(v); mt_iter_next(&it, &name, &child);) {
-        const struct frame down = {at, name, 0, NULL, at->depth + 1};
+        const struct frame down = {at, name, 0, self, at->depth + 1};
         const bool few = count <= FEW_NAMES;
         bool assigned = false;
         if (count > 0 && (!few || find_name(names, count, name) >= 0)) {
@@ -356,7 +358,7 @@ static void convert_written_object(struct converting *c, struct mt_val v, int ov
         } else if (lua_touserdata(L, -1) == &mt_removed) {
             lua_pop(L, 1);
         } else {
-            convert_member(c, name, NULL, at);
+            convert_member(c, name, self, at);
         }
     }
     for (lua_Integer i = 0; i < count; i++) {
@@ -367,7 +369,7 @@ static void convert_written_object(struct converting *c, struct mt_val v, int ov
         if (lua_touserdata(L, -1) == &mt_removed)
             lua_pop(L, 1);
         else
-            convert_member(c, names[i], NULL, at);
+            convert_member(c, names[i], self, at);
     }
     mt_build_end(c->builder);
     lua_settop(L, top);
@@ -387,18 +389,18 @@ static void convert_node(struct converting *c, struct mt_val v, const struct fra
 {
     lua_State *L = c->L;
     luaL_checkstack(L, 16, NULL);
-    check_depth(c, at, NULL);
     const int top = lua_gettop(L);
     mt_view_push(L, v);
     const struct mt_view *view = lua_touserdata(L, -1);
+    check_depth(c, at, view);
     const int type = mt_view_written(L, view);
     const int overlay = type == LUA_TTABLE ? lua_gettop(L) : 0;
     if (type == LUA_TNIL)
         mt_build_ref(c->builder, v);
     else if (mt_val_is(v, MT_ARRAY))
-        convert_written_array(c, v, overlay, at);
+        convert_written_array(c, v, overlay, view, at);
     else
-        convert_written_object(c, v, overlay, at);
+        convert_written_object(c, v, overlay, view, at);
     lua_settop(L, top);
 }
 

@@ -1,5 +1,6 @@
-/* Digests and signatures for scripts, on libsodium: core.sha256, core.hmac_sha256 (hexadecimal), core.base64_*. Loop
- * thread. Secrets are taken wherever text is; what comes out of them by base64 is a secret again, a digest is not. */
+/* Digests and signatures for scripts, on libsodium: core.sha256, core.hmac_sha256 (hexadecimal),
+ * core.base64_*. Loop thread. Secrets are taken wherever text is; what comes out of them by base64 is a
+ * secret again, a digest is not. */
 #include <sodium.h>
 
 #include "script/vm.h"
@@ -54,7 +55,8 @@ static int base64_url_encode(lua_State *L)
     return base64(L, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }
 
-/* Both alphabets, padded or not, line breaks allowed (MIME; GitHub sends contents so). nil, message when it is neither. */
+/* Both alphabets, padded or not, line breaks allowed (MIME; GitHub sends contents so). nil, message when it
+ * is neither. */
 static int base64_decode(lua_State *L)
 {
     struct mt_slice text = mt_secret_check(L, 1, NULL);

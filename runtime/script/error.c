@@ -1,12 +1,14 @@
-/* The error value that a failed request or a broken answer gives to Lua: a table whose __tostring reads well in
- * assert(client:get(…)). Called by the bindings, on the loop's thread, inside Lua's protection.
+/* The error value that a failed request or a broken answer gives to Lua: a table whose __tostring reads well
+ * in assert(client:get(…)). Called by the bindings, on the loop's thread, inside Lua's protection.
  *
- * Everything foreign in it passes the mask first, so that an API that echoes a credential does not put it into a log. */
+ * Everything foreign in it passes the mask first, so that an API that echoes a credential does not put it
+ * into a log. */
 #include "script/vm.h"
 
 #include "base/log.h"
 
-/* Bodies of failures are for scripts that look for an API's own error code: a page of text, never a catalog. */
+/* Bodies of failures are for scripts that look for an API's own error code: a page of text, never a catalog.
+ */
 enum { BODY_KEPT = 4096 };
 
 static const char ERROR_TYPE[] = "moontide.error";
@@ -44,8 +46,8 @@ static size_t cut(struct mt_slice text, size_t max)
     return n;
 }
 
-/* Pushes text masked and cut. The mask goes first: a secret that the cut would split must not survive in half. The window is bounded, so
- * that an error page of megabytes costs no more than a small one. */
+/* Pushes text masked and cut. The mask goes first: a secret that the cut would split must not survive in
+ * half. The window is bounded, so that an error page of megabytes costs no more than a small one. */
 static void push_masked(lua_State *L, struct mt_slice text, size_t max)
 {
     size_t window = text.n < 4 * max ? text.n : 4 * max;

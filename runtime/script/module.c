@@ -59,6 +59,8 @@ static void load_file(lua_State *L, const char *name, const char *path)
         p += 3;
         n -= 3;
     }
+    if (n > 0 && p[0] == LUA_SIGNATURE[0])
+        luaL_error(L, "%s:1: a binary chunk: only Lua text is loaded", path);
     const char *chunk = lua_pushfstring(L, "@%s", path);
     if (luaL_loadbufferx(L, p ? p : "", n, chunk, "t") != LUA_OK)
         lua_error(L);

@@ -81,6 +81,9 @@ static const char *blocker(lua_State *L, lua_State *where)
             lua_xmove(where, L, 1);
         lua_rawget(L, -2);
         found = lua_tostring(L, -1); /* the table of names keeps it */
+        if (found &&
+            (strcmp(found, "pcall") == 0 || strcmp(found, "xpcall") == 0 || strcmp(found, "error") == 0))
+            found = NULL; /* Lua yields across these */
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
@@ -145,6 +148,7 @@ void mt_op_complete(struct mt_op *op)
     op->cancel = NULL;
     if (task && task->op == op) {
         task->op = NULL;
-        mt_task_ready(task);
+        if (task->state == MT_TASK_WAITING)
+            mt_task_ready(task);
     }
 }

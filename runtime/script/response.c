@@ -1,7 +1,7 @@
 /* What a request gave, as Lua sees it: res.status, res.headers, res.body, res.url, res:json(). Loop thread.
  *
- * The userdata owns body and document. The bytes of a body are charged to the bundle's budget while Lua holds them as a
- * body; a parsed document is charged by its view. Both are freed by __gc. */
+ * The userdata owns body and document. The bytes of a body are charged to the bundle's budget while Lua holds
+ * them as a body; a parsed document is charged by its view. Both are freed by __gc. */
 #include "script/response.h"
 
 #include <ctype.h>
@@ -51,8 +51,8 @@ struct mt_parse *mt_parse_new(struct mt_buf *text)
     return parse;
 }
 
-void mt_parse_start(struct mt_parse *parse, struct mt_pool *pool, void (*done)(void *owner, struct mt_parse *parse),
-                    void *owner)
+void mt_parse_start(struct mt_parse *parse, struct mt_pool *pool,
+                    void (*done)(void *owner, struct mt_parse *parse), void *owner)
 {
     parse->done = done;
     parse->owner = owner;
@@ -314,8 +314,8 @@ static int writing_gc(lua_State *L)
     return 0;
 }
 
-/* The bytes of a body that became a document are the document's: they come back through the writer, which copies a parsed
- * value whole (blanks around it are gone). */
+/* The bytes of a body that became a document are the document's: they come back through the writer, which
+ * copies a parsed value whole (blanks around it are gone). */
 static int get_body(lua_State *L, struct response *r)
 {
     if (!r->doc) {
@@ -357,7 +357,8 @@ static int response_index(lua_State *L)
         lua_pushstring(L, r->hide_url || !r->url ? r->shown : r->url);
         return 1;
     }
-    return luaL_error(L, "a response has no field \"%s\": status, headers, body, url and json() are there", name);
+    return luaL_error(L, "a response has no field \"%s\": status, headers, body, url and json() are there",
+                      name);
 }
 
 static int response_tostring(lua_State *L)
@@ -367,8 +368,8 @@ static int response_tostring(lua_State *L)
     return 1;
 }
 
-/* core.response_link(res, rel) → absolute URL of the first Link of that relation, or nil. raw: it may hold what the API put
- * into it; print it through core.url_redact only. */
+/* core.response_link(res, rel) → absolute URL of the first Link of that relation, or nil. raw: it may hold
+ * what the API put into it; print it through core.url_redact only. */
 static int response_link(lua_State *L)
 {
     struct response *r = check(L);

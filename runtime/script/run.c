@@ -233,7 +233,7 @@ static int start_handler(lua_State *L)
     return 0;
 }
 
-static void add_error(struct mt_run *run, const char *text)
+void mt_run_error(struct mt_run *run, const char *text)
 {
     char *old = run->result.error;
     run->result.error = old ? mt_format("%s\n%s", old, text) : mt_strdup(text);
@@ -251,7 +251,7 @@ static void next_handler(struct mt_run *run)
     run->ref_next++;
     if (rc != LUA_OK) {
         const char *text = lua_tostring(vm->L, -1);
-        add_error(run, text ? text : "a handler could not be started: no memory");
+        mt_run_error(run, text ? text : "a handler could not be started: no memory");
         lua_pop(vm->L, 1);
     }
 }
@@ -261,7 +261,7 @@ void mt_run_handler_ended(struct mt_task *root)
     struct mt_run *run = root->run;
     run->root = NULL;
     if (root->outcome == MT_TASK_FAILED)
-        add_error(run, root->error);
+        mt_run_error(run, root->error);
     else if (root->outcome == MT_TASK_CANCELED)
         run->result.canceled = !run->killed;
     mt_turn_ask(run->vm);

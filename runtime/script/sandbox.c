@@ -14,7 +14,8 @@
 static const char *const base_names =
     "+assert +error +getmetatable +ipairs +pairs +pcall +rawequal +select +tonumber +tostring +type +xpcall "
     "+_VERSION "
-    "gnext grawget grawlen r_G rcollectgarbage rload rprint rrawset rsetmetatable rwarn -dofile -loadfile ";
+    "gnext grawget grawlen r_G rcollectgarbage rload rprint rrawset rsetmetatable rwarn rxpcall -dofile "
+    "-loadfile ";
 static const char *const string_names =
     "+byte +char +find +format +gmatch +gsub +len +lower +match +pack +packsize +rep +reverse +sub "
     "+unpack +upper -dump ";
@@ -81,6 +82,43 @@ static int safe_setmetatable(lua_State *L)
     lua_settop(L, 2);
     lua_setmetatable(L, 1);
     return 1;
+}
+
+static int handle_error(lua_State *L)
+{
+    if (mt_vm_of(L)->kill)
+        return 1;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
+static int xpcall_ended(lua_State *L, int status, lua_KContext context)
+{
+    (void)context;
+    if (status != LUA_OK && status != LUA_YIELD) {
+        lua_pushboolean(L, 0);
+        lua_insert(L, -2);
+        return 2;
+    }
+    return lua_gettop(L) - 1;
+}
+
+/* Lua's own, but that a kill does not enter the handler: it would run inside the hook, where no hook stops
+ * it. */
+static int safe_xpcall(lua_State *L)
+{
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_pushvalue(L, 2);
+    lua_pushcclosure(L, handle_error, 1);
+    lua_replace(L, 2);
+    lua_pushboolean(L, 1);
+    lua_pushvalue(L, 1);
+    lua_remove(L, 1); /* handler, arguments, true, function */
+    lua_rotate(L, 2, 2);
+    const int status = lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 1, 0, xpcall_ended);
+    return xpcall_ended(L, status, 0);
 }
 
 static int safe_collectgarbage(lua_State *L)
@@ -186,6 +224,24 @@ static const char *find_name(const char *names, const char *name)
     return NULL;
 }
 
+/* For the names in messages and tracebacks: what scripts call instead of what Lua has loaded. */
+static void set_loaded(lua_State *L, int table, const char *name)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushvalue(L, table);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+}
+
+static void name_function(lua_State *L, const char *name)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &mt_reg_names);
+    lua_pushvalue(L, -2);
+    lua_pushstring(L, name);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
 /* Copies the allowed names of the table at `from` into the one at `to`. */
 static void take(lua_State *L, int from, int to, const char *library, const char *names)
 {
@@ -202,13 +258,8 @@ static void take(lua_State *L, int from, int to, const char *library, const char
                 "moontide: the list must judge it first",
                 library[0] ? library : "base", name);
         snprintf(full, sizeof full, "%s%s%s", library, library[0] ? "." : "", name);
-        if (lua_iscfunction(L, -1)) { /* for messages about where Lua cannot yield */
-            lua_rawgetp(L, LUA_REGISTRYINDEX, &mt_reg_names);
-            lua_pushvalue(L, -2);
-            lua_pushstring(L, full);
-            lua_rawset(L, -3);
-            lua_pop(L, 1);
-        }
+        if (lua_iscfunction(L, -1))
+            name_function(L, full); /* for messages about where Lua cannot yield */
         if (*verdict == '+') {
             lua_pushvalue(L, -2);
             lua_pushvalue(L, -2);
@@ -218,11 +269,7 @@ static void take(lua_State *L, int from, int to, const char *library, const char
             lua_pushvalue(L, -2);
             lua_pushstring(L, full);
             lua_pushcclosure(L, guard, 2);
-            lua_rawgetp(L, LUA_REGISTRYINDEX, &mt_reg_names);
-            lua_pushvalue(L, -2);
-            lua_pushstring(L, full);
-            lua_rawset(L, -3);
-            lua_pop(L, 1);
+            name_function(L, full);
             lua_rawset(L, to);
         }
     }
@@ -285,6 +332,7 @@ static void add_library(lua_State *L, int globals, const char *name, lua_CFuncti
         lua_setfield(L, -2, "__metatable");
         lua_pop(L, 2);
     }
+    set_loaded(L, library + 1, name);
     make_read_only(L, name);
     lua_setfield(L, globals, name);
     lua_settop(L, library - 1);
@@ -310,6 +358,7 @@ void mt_sandbox_open(lua_State *L)
         {"rawset", safe_rawset},
         {"setmetatable", safe_setmetatable},
         {"warn", safe_warn},
+        {"xpcall", safe_xpcall},
         {NULL, NULL},
     };
     lua_newtable(L);
@@ -319,7 +368,12 @@ void mt_sandbox_open(lua_State *L)
     luaL_requiref(L, "_G", luaopen_base, 0);
     take(L, globals + 1, globals, "", base_names);
     lua_pop(L, 1);
-    luaL_setfuncs(L, replaced, 0);
+    for (const luaL_Reg *r = replaced; r->name; r++) {
+        lua_pushcfunction(L, r->func);
+        name_function(L, r->name);
+        lua_setfield(L, globals, r->name);
+    }
+    set_loaded(L, globals, "_G");
     add_library(L, globals, "string", luaopen_string, string_names);
     add_library(L, globals, "table", luaopen_table, table_names);
     add_library(L, globals, "math", luaopen_math, math_names);
@@ -327,14 +381,11 @@ void mt_sandbox_open(lua_State *L)
     add_library(L, globals, "os", luaopen_os, os_names);
     add_library(L, globals, "debug", luaopen_debug, debug_names);
     mt_coroutine_open(L);
+    set_loaded(L, lua_gettop(L), "coroutine");
     make_read_only(L, "coroutine");
     lua_setfield(L, globals, "coroutine");
     mt_module_open(L);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &mt_reg_names);
-    lua_pushvalue(L, -2);
-    lua_pushliteral(L, "require");
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
+    name_function(L, "require");
     lua_setfield(L, globals, "require");
 
     lua_createtable(L, 0, 1);

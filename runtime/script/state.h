@@ -204,6 +204,7 @@ void mt_turn_ask(struct mt_vm *vm);
 void mt_run_deliver(struct mt_task *task);
 void mt_run_handler_ended(struct mt_task *root); /* the handler is over: the next one, or the end */
 void mt_run_fault(struct mt_run *run, const char *scope, const char *message);
+void mt_run_error(struct mt_run *run, const char *text); /* one more line of its result */
 void mt_run_cancel_all(struct mt_vm *vm);
 
 /* view.c and its siblings */

@@ -258,8 +258,11 @@ static void in_name_of(struct mt_task *task, void (*fn)(struct mt_task *))
         mt_budget_enter(vm);
     fn(task);
     if (!entered) {
-        if (vm->kill)
+        if (vm->kill) {
+            char text[128];
             task->run->killed = true;
+            mt_run_error(task->run, vm->kill_text[0] ? vm->kill_text : mt_budget_text(vm, text, sizeof text));
+        }
         mt_budget_leave(vm);
     }
     vm->running = running;
@@ -453,8 +456,8 @@ void mt_task_cancel(struct mt_task *task)
         unlink_queued(task, &vm->ready_first, &vm->ready_last);
     else if (before == MT_TASK_PARKED)
         unlink_queued(task, &task->run->parked_first, &task->run->parked_last);
+    mt_op_drop(task); /* first: it may be a join with a child, whose end would wake this one */
     cancel_children(task);
-    mt_op_drop(task);
     task->outcome = MT_TASK_CANCELED;
     if (before != MT_TASK_JOINING)
         in_name_of(task, close_coroutines);
@@ -484,8 +487,7 @@ void mt_task_resume(struct mt_task *task)
     if (vm->kill) {
         run->killed = true;
         task->error = mt_failure_text(vm, task, task->L, status);
-        free(run->result.error);
-        run->result.error = mt_strdup(task->error);
+        mt_run_error(run, task->error);
         task->state = MT_TASK_WAITING;
         return; /* the turn ends the run */
     }

@@ -21,10 +21,10 @@ end)
 
 describe("errors", function()
   it("are cut at a character, and carry their context", function()
-    assert.equal("998 b6\nio: outer x: inner 5\n", (driver("errors").out:gsub("^%d+ %x+", function(s)
-      local n, last = s:match "(%d+) (%x+)"
-      return (tonumber(n) <= 999 and (last == "a4" or last == "78")) and "998 b6" or s
-    end)))
+    local length, last, context = driver("errors").out:match "^(%d+) (%x+)\n(.*)$"
+    assert.is_true(tonumber(length) <= 999)
+    assert.is_truthy(last == "a4" or last == "78", last) -- the end of an a-umlaut, or an x
+    assert.equal("io: outer x: inner 5\n", context)
   end)
 end)
 

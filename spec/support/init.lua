@@ -133,6 +133,7 @@ end
 -- The shell text that runs a command with its folder and environment: env is { NAME = "value" } (false
 -- unsets), beside the environment of the specs, whose own settings of Ocean and moontide are removed: a
 -- developer's token is no fixture.
+local settings = shell_lines "env | grep -Eo '^(OCEAN|MOONTIDE)__[A-Za-z0-9_]+'"
 local function command_line(command, options)
   local words = {}
   if options.cwd then
@@ -140,7 +141,7 @@ local function command_line(command, options)
   end
   words[#words + 1] = "exec env"
   local sets, unsets = {}, {}
-  for name in shell_lines("env | grep -Eo '^(OCEAN|MOONTIDE)__[A-Za-z0-9_]+'"):gmatch "%S+" do
+  for name in settings:gmatch "%S+" do
     unsets[#unsets + 1] = "-u " .. quote(name)
   end
   for name, value in pairs(options.env or {}) do

@@ -1,0 +1,165 @@
+/* Where the items of a stream begin and end: see items.h. Called by map.c, on the main thread. */
+#include "cli/items.h"
+
+#include "json/document.h"
+
+enum { CHUNK = 1 << 17 };
+
+void mt_items_init(struct mt_items *r, FILE *stream)
+{
+    *r = (struct mt_items){.stream = stream, .line = 1};
+    mt_buf_init(&r->in, MT_ITEM_MAX);
+}
+
+void mt_items_fini(struct mt_items *r)
+{
+    mt_buf_fini(&r->in);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Reads on; false at the end of the stream or past MT_ITEM_MAX. */
+static bool fill(struct mt_items *r)
+{
+    if (r->end)
+        return false;
+    if (r->at > 0) {
+        memmove(r->in.p, r->in.p + r->at, r->in.n - r->at);
+        r->base += r->at;
+        r->in.n -= r->at;
+        r->at = 0;
+    }
+    size_t want = r->in.n > CHUNK ? r->in.n : CHUNK; /* doubles, so that a long item is searched in linear time */
+    if (!mt_buf_reserve(&r->in, want))
+        return false;
+    size_t got = fread(r->in.p + r->in.n, 1, want, r->stream);
+    r->in.n += got;
+    r->end = got < want;
+    return got > 0;
+}
+
+static void advance(struct mt_items *r, size_t n)
+{
+    for (const char *p = r->in.p + r->at, *end = p + n; (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
+        r->line++;
+    r->at += n;
+}
+
+/* Bytes up to the line's end, which is not counted, from `from` bytes behind at on. */
+static size_t line_length(struct mt_items *r, size_t from)
+{
+    for (;;) {
+        size_t have = r->in.n - r->at;
+        const char *end = from < have ? memchr(r->in.p + r->at + from, '\n', have - from) : NULL;
+        if (end)
+            return (size_t)(end - (r->in.p + r->at)) - from;
+        if (!fill(r))
+            return r->in.n - r->at - from;
+    }
+}
+
+static struct mt_slice window(const struct mt_items *r, size_t from, size_t n)
+{
+    return (struct mt_slice){r->in.p + r->at + from, n};
+}
+
+/* A value that goes on past its line: the lines that follow are added until it is complete. A line that starts with { and is
+ * complete by itself belongs to no value before it, so that one broken line of NDJSON does not swallow the others. */
+static bool spans_lines(struct mt_items *r, size_t *out_n)
+{
+    size_t n = line_length(r, 0), tried = n, length;
+    for (;;) {
+        if (r->at + n >= r->in.n && !fill(r))
+            return false;
+        size_t next = line_length(r, n + 1);
+        struct mt_slice line = window(r, n + 1, next);
+        if (line.n && line.p[0] == '{' && mt_json_next(line, &length, NULL) == MT_OK && length > 0)
+            return false;
+        n += 1 + next;
+        bool closing = line.n && (line.p[0] == '}' || line.p[0] == ']');
+        bool last = r->end && r->at + n >= r->in.n;
+        if (!closing && !last && n < 2 * tried)
+            continue;
+        tried = n;
+        if (mt_json_next(window(r, 0, n), &length, NULL) == MT_OK && length > 0) {
+            *out_n = length;
+            return true;
+        }
+        if (last || n > MT_ITEM_MAX / 2)
+            return false;
+    }
+}
+
+/* An element of an array: it ends where it ends, whatever lines there are. */
+static bool element(struct mt_items *r, size_t *out_n)
+{
+    while (mt_json_next(window(r, 0, r->in.n - r->at), out_n, NULL) != MT_OK)
+        if (!fill(r))
+            return false;
+    return *out_n > 0;
+}
+
+static enum mt_found broken(struct mt_items *r, struct mt_item *out, struct mt_err *err, const char *why)
+{
+    *out = (struct mt_item){.line = r->line, .offset = r->base + r->at};
+    size_t n = line_length(r, 0);
+    if (why)
+        mt_fail(err, MT_EDATA, "%s", why);
+    else if (mt_json_check(window(r, 0, n), NULL, err) == MT_OK)
+        mt_fail(err, MT_EDATA, "this is not one JSON value");
+    advance(r, n);
+    if (r->array) { /* what follows in an array cannot be told apart any more */
+        r->array = false;
+        r->end = true;
+        r->at = r->in.n;
+    }
+    return MT_FOUND_BROKEN;
+}
+
+enum mt_found mt_items_next(struct mt_items *r, struct mt_item *out, struct mt_err *err)
+{
+    for (;;) {
+        while (r->at < r->in.n && is_blank(r->in.p[r->at]))
+            advance(r, 1);
+        if (r->at == r->in.n) {
+            if (fill(r))
+                continue;
+            if (!r->array)
+                return MT_FOUND_END;
+            r->array = false;
+            *out = (struct mt_item){.line = r->line, .offset = r->base + r->at};
+            mt_fail(err, MT_EDATA, "the array ends without ]");
+            return MT_FOUND_BROKEN;
+        }
+        char c = r->in.p[r->at];
+        if (r->base + r->at == 0 && r->in.n >= 3 && memcmp(r->in.p, "\xEF\xBB\xBF", 3) == 0) {
+            advance(r, 3);
+        } else if (!r->array && c == '[') {
+            r->array = r->separated = true;
+            advance(r, 1);
+        } else if (r->array && c == ']') {
+            r->array = false;
+            advance(r, 1);
+        } else if (r->array && c == ',' && !r->separated) {
+            r->separated = true;
+            advance(r, 1);
+        } else if (r->array && !r->separated) {
+            return broken(r, out, err, "a comma or ] is expected between the items of the array");
+        } else {
+            size_t n = 0;
+            struct mt_slice line = window(r, 0, r->array ? 0 : line_length(r, 0));
+            bool ok = r->array ? element(r, &n)
+                               : (mt_json_next(window(r, 0, line.n), &n, NULL) == MT_OK && n > 0) ||
+                                     (c == '{' && spans_lines(r, &n));
+            if (!ok)
+                return broken(r, out, err, NULL);
+            *out = (struct mt_item){window(r, 0, n), r->line, r->base + r->at};
+            advance(r, n);
+            r->separated = false;
+            return MT_FOUND_ITEM;
+        }
+    }
+}
