@@ -6,7 +6,11 @@ local config = tide.config
 
 -- What is set decides, whatever authenticationMode says: Ocean's default for it is the App, also for those
 -- who gave a token.
-if config.githubAppId or config.githubAppPrivateKey then
+local function is_set(value)
+  return value ~= nil and value ~= "" and value ~= tide.secret ""
+end
+
+if is_set(config.githubAppId) or is_set(config.githubAppPrivateKey) then
   error("githubAppId or githubAppPrivateKey is set, but GitHub App credentials are not supported yet. What works: "
     .. "unset both and set githubToken to a personal access token (or leave it out, to read what is public)", 0)
 end
@@ -45,7 +49,7 @@ local owner_named = tide.cache.memoize(function(login)
 end)
 
 local owners_of_token = tide.cache.memoize(function()
-  if not config.githubToken then
+  if not is_set(config.githubToken) then
     error("set githubOrganization (what to read) or githubToken (to read all organizations of its user)", 0)
   end
   local list = {}
@@ -159,8 +163,8 @@ function github.files(repository, paths)
     local res = assert(github.client():get(url, nil, { accept = { 404 } }))
     local file = res.status ~= 404 and res:json()
     if file and file.encoding == "base64" then
-      local text = tide.base64.decode((file.content:gsub("%s", "")))
-      if utf8.len(text) then
+      local text = tide.base64.decode(file.content)
+      if text and utf8.len(text) then
         contents[path] = text
       else
         tide.log.warn("%s of %s is no UTF-8 text; it is left out", path, repository.full_name)

@@ -24,10 +24,11 @@ tide.on_resync("repository", function(_, ctx)
   github.each_owner(function(owner)
     local chosen = github.chosen(ctx.selector, owner)
     if chosen then
-      pass(tide.async.map(chosen, 10, function(name)
+      local page = tide.async.map(chosen, 10, function(name)
         return github.repository(owner, name)
-      end))
-      return
+      end)
+      page.n = nil -- a batch is a plain list
+      return pass(page)
     end
     for page in github.repositories(owner) do
       pass(page)
@@ -61,7 +62,7 @@ end
 -- that changed in the last days (since, 60).
 local function closed_pull_requests(path, selector, each)
   local left = selector.maxResults or 100
-  local oldest = tide.time.iso(tide.time.now() - (selector.since or 60) * 86400)
+  local oldest = tide.time.format(tide.time.ago { days = selector.since or 60 })
   local pages = github.client():pages(path, { state = "closed", sort = "updated", direction = "desc", per_page = 100 })
   for page in pages do
     local kept = {}

@@ -8,13 +8,14 @@ local tide = require "moontide"
 local function get(path, query)
   local config = tide.config
   local auth = tide.http.bearer(config.prometheusToken)
-  if config.prometheusUser then
-    auth = tide.http.basic(config.prometheusUser, config.prometheusPassword or "")
+  if (config.prometheusUser or "") ~= "" then
+    auth = tide.http.basic(config.prometheusUser, config.prometheusPassword)
   end
+  local tenant = config.prometheusTenant
   local prometheus = tide.http.client {
     base_url = config.prometheusUrl,
     auth = auth,
-    headers = { ["X-Scope-OrgID"] = config.prometheusTenant },
+    headers = { ["X-Scope-OrgID"] = tenant ~= "" and tenant or nil },
   }
   local answer = assert(prometheus:get("/api/v1/" .. path, query, { expect = "object" })):json()
   if answer.status ~= "success" or not answer.data then

@@ -1,6 +1,6 @@
--- Which memoized call a failed request belongs to. A failure inside cache.memoize withholds deletes in every scope that waits
--- for the call (architecture 3.3), not only where it ran: faults are noted on the call ("flight") that is on its way
--- in the task, and on those it is nested in.
+-- Which memoized call a failed request belongs to. A failure inside cache.memoize withholds deletes in every scope
+-- that waits for the call (architecture 3.3), not only where it ran: faults are noted on the call ("flight") that
+-- is on its way in the task, and on those it is nested in.
 local core = ...
 
 local flight = {}
@@ -37,6 +37,9 @@ end
 
 --- A fault that the library finds: recorded in the task's scope and in its flights.
 function flight.fault(text)
+  if not pcall(core.current) then
+    return -- a module loads: the error of the load says it all
+  end
   core.fault(text)
   note(text)
 end

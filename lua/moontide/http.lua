@@ -1,5 +1,5 @@
--- tide.http: clients of third-party APIs. A client is settings; what a request does (retries, admission, origin rule, JSON) is in
--- runtime/script/http.c and runtime/net. Times are seconds here and milliseconds below.
+-- tide.http: clients of third-party APIs. A client is settings; what a request does (retries, admission, origin
+-- rule, JSON) is in runtime/script/http.c and runtime/net. Times are seconds here and milliseconds below.
 local core = ...
 local flight = require "moontide.flight"
 local options = require "moontide.options"
@@ -10,7 +10,8 @@ local http = {}
 local DEFAULTS = { max_retries = 8, base_ms = 250, cap_ms = 20000, deadline = 60000, concurrency = 10 }
 local MAX_ADMISSIONS = 256
 
--- Credentials ----------------------------------------------------------------------------------------------------------
+-- Credentials
+-- ----------------------------------------------------------------------------------------------------------
 
 local Auth = { __name = "moontide.auth", __metatable = "moontide.auth" }
 local auths = setmetatable({}, { __mode = "k" })
@@ -74,7 +75,8 @@ function http.query(name, value)
   return named("query", "query", name, value)
 end
 
--- Flat lists of names and values for the core -----------------------------------------------------------------------------
+-- Flat lists of names and values for the core
+-- -----------------------------------------------------------------------------
 
 local function sorted_names(t, what, level)
   local names = {}
@@ -115,7 +117,7 @@ local function flat_query(query, level)
   local flat = {}
   for _, name in ipairs(sorted_names(query, "query", level + 1)) do
     local value = query[name]
-    if is_container(value) then
+    if is_container(value) and core.json.kind(value) == "array" then
       for _, element in ipairs(value) do
         flat[#flat + 1] = name
         flat[#flat + 1] = text_of(element, "query", name, level + 1)
@@ -137,7 +139,8 @@ local function flat_headers(headers, level)
   return flat
 end
 
--- Retries and admission -----------------------------------------------------------------------------------------------------
+-- Retries and admission
+-- -----------------------------------------------------------------------------------------------------
 
 local RETRIES = { max = "number", base = "number", cap = "number", statuses = "table", announced_cap = "number" }
 
@@ -162,8 +165,8 @@ local function read_retries(value, level)
   }
 end
 
--- One gate for all clients of a host with the same settings, for as long as the bundle is loaded: a client that a handler
--- makes anew finds the same tokens and the window that the server closed.
+-- One gate for all clients of a host with the same settings, for as long as the bundle is loaded: a client that a
+-- handler makes anew finds the same tokens and the window that the server closed.
 local admissions, admission_count = {}, 0
 
 local function admission(origin, client)
@@ -180,7 +183,8 @@ local function admission(origin, client)
   return found
 end
 
--- The client ----------------------------------------------------------------------------------------------------------------
+-- The client
+-- ----------------------------------------------------------------------------------------------------------------
 
 local CLIENT = {
   base_url = "string", headers = "table", auth = "table", timeout = "number", retries = "number table",
@@ -220,7 +224,8 @@ local function absolute(client, path, level)
   return client.base_url .. "/" .. path:gsub("^/", "")
 end
 
--- An error that is raised inside a request has left it without an answer: the data is missing, whether the script swallows it or not.
+-- An error that is raised inside a request has left it without an answer: the data is missing, whether the script
+-- swallows it or not.
 local Raised = {
   __close = function(guard, err)
     if err ~= nil and not guard.answered then
@@ -401,7 +406,7 @@ function http.client(opts)
       error(('http.client: base_url "%s" is no http or https URL'):format(core.url_redact(opts.base_url)), 2)
     end
     if opts.base_url:find "[?#]" then
-      error("http.client: base_url has a query or a fragment; auth = http.query(name, secret) sends a parameter with each request", 2)
+      error("http.client: base_url has a query or a fragment; auth = http.query(name, secret) sends a parameter always", 2)
     end
     own.base_url = opts.base_url:gsub("/+$", "")
   end

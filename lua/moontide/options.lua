@@ -1,4 +1,5 @@
--- Named options of the library's functions: what is unknown is an error that names the nearest, never passed in silence.
+-- Named options of the library's functions: what is unknown is an error that names the nearest, never passed in
+-- silence.
 local options = {}
 
 -- Optimal string alignment, cut off where it does not matter: names are short.
@@ -48,8 +49,8 @@ function options.advice(wrong, names)
   return "there are: " .. table.concat(list, ", ")
 end
 
---- Raises when t has a name that `known` (name → type or true) does not have, or a value of another type. "what" names the function.
---- Returns t, or an empty table for nil.
+--- Raises when t has a name that `known` (name → type or true) does not have, or a value of another type. "what"
+--- names the function. Returns t, or an empty table for nil.
 function options.check(what, t, known, level)
   level = (level or 1) + 1
   if t == nil then

@@ -1,8 +1,9 @@
--- client:pages: walks over the pages of a list, which know their end and do not take a failure for it (architecture 3.6).
+-- client:pages: walks over the pages of a list, which know their end and do not take a failure for it (architecture
+-- 3.6).
 --
--- A chain holds the place of the next page, fingerprints of those it has seen, and no page. It is open from its first request to
--- its end; one that is left open (break, an error in the loop, the end of its handler or scope) is a fault, because the
--- rest of the list was not read, unless stop() says that the rest is not wanted.
+-- A chain holds the place of the next page, fingerprints of those it has seen, and no page. It is open from its
+-- first request to its end; one that is left open (break, an error in the loop, the end of its handler or scope) is
+-- a fault, because the rest of the list was not read, unless stop() says that the rest is not wanted.
 local core = ...
 local flight = require "moontide.flight"
 local options = require "moontide.options"
@@ -50,15 +51,15 @@ end
 local function finish(chain)
   chain.state = "done"
   core.on_scope_end(chain.on_end, false)
-  chain.send, chain.query, chain.seen, chain.path = nil, nil, nil, nil
+  chain.send, chain.query, chain.seen, chain.place = nil, nil, nil, nil
   return nil
 end
 
 local function leave(chain, how)
   if chain.state == "open" then
     chain.state = "left"
-    flight.fault(("GET %s: the page chain was %s after %d page(s), before its end; pages:stop() says that the rest is not wanted")
-      :format(chain.shown, how, chain.count))
+    flight.fault(("GET %s: the page chain was %s after %d page(s), before its end; "
+      .. "pages:stop() says that the rest is not wanted"):format(chain.shown, how, chain.count))
   end
 end
 
@@ -72,15 +73,17 @@ local function mark(chain, place)
   return false
 end
 
--- The styles: first(chain) sets path and query of the first page; advance(chain, body, res) tells where the next one is: a place, or nil at the
--- end; go(chain, place) makes it the current one. endless: only an empty page can end it.
+-- The styles: first(chain) sets path and query of the first page; advance(chain, body, res) tells where the next
+-- one is: a place, or nil at the end; go(chain, place) makes it the current one. endless: only an empty page can
+-- end it.
 local styles = {}
 
 styles.link = {
-  first = function(chain)
-    mark(chain, chain.path)
-  end,
-  advance = function(_, _, res)
+  first = function() end,
+  advance = function(chain, _, res)
+    if chain.count == 0 then
+      mark(chain, res.url)
+    end
     return core.response_link(res, "next")
   end,
   go = function(chain, place)
@@ -97,7 +100,8 @@ styles.cursor = {
     elseif math.type(cursor) == "integer" then
       return ("%d"):format(cursor)
     elseif type(cursor) ~= "string" then
-      fail(chain, ("the cursor is a %s, a string or an integer was expected"):format(core.json.kind(cursor) or type(cursor)))
+      fail(chain, ("the cursor is a %s, a string or an integer was expected")
+        :format(core.json.kind(cursor) or type(cursor)))
     end
     return cursor
   end,
@@ -131,7 +135,8 @@ styles.page = {
   end,
 }
 
--- One answer: items (nil: there is no list in it), the next place, whether the status was one that the script accepts as "no list".
+-- One answer: items (nil: there is no list in it), the next place (or what is there in the list's stead),
+-- whether the status was one that the script accepts as "no list".
 local function read(chain, style)
   local res, err = chain.send(chain.path, chain.query, chain.request)
   if not res then
@@ -183,7 +188,8 @@ local function next_page(chain)
     local items, res, place, accepted = read(chain, style)
     if accepted then
       if chain.count > 0 then
-        fail(chain, ("HTTP %d on page %d: accept is for a list that is not there at all"):format(res.status, chain.count + 1))
+        fail(chain, ("HTTP %d on page %d: accept is for a list that is not there at all")
+          :format(res.status, chain.count + 1))
       end
       return finish(chain)
     elseif not items then
@@ -311,14 +317,15 @@ local function split(opts, known, level)
   return own, request
 end
 
---- known: names of the options of a request; send(path, query, opts) → res | nil, err; pause: seconds before a doubtful page is asked
---- for again.
+--- known: names of the options of a request; send(path, query, opts) → res | nil, err; pause: seconds before a
+--- doubtful page is asked for again.
 function paginate.new(known, send, pause, path, query, opts, level)
   level = level + 1
   local own, request = split(opts, known, level)
   own.style = own.style or "link"
   if LATER[own.style] then
-    error(('http.pages: style "%s" is not in this version of moontide; there are: link, page, cursor'):format(own.style), level)
+    error(('http.pages: style "%s" is not in this version of moontide; there are: link, page, cursor')
+      :format(own.style), level)
   elseif not styles[own.style] then
     error(('http.pages: unknown style "%s": %s'):format(own.style, options.advice(own.style, STYLES)), level)
   end

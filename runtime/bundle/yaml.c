@@ -122,10 +122,8 @@ static bool take_tag(const char *tag, bool scalar, const char **out_cast)
 {
     static const char prefix[] = "tag:yaml.org,2002:";
     static const char *const scalars[] = {"str", "int", "float", "bool", "null", "timestamp", NULL};
-    if (!tag || strcmp(tag, "!") == 0) {
-        *out_cast = tag ? "str" : NULL;
+    if (!tag || strcmp(tag, "!") == 0)
         return true;
-    }
     if (strncmp(tag, prefix, sizeof prefix - 1) != 0)
         return false;
     tag += sizeof prefix - 1;
@@ -180,6 +178,10 @@ static bool parse_node(struct reader *r, yaml_event_t *event, unsigned depth, ui
     }
     case YAML_SCALAR_EVENT:
         tag = (const char *)event->data.scalar.tag;
+        if (tag && strcmp(tag, "!") == 0) { /* PyYAML resolves it like no tag, quoted or not */
+            tag = NULL;
+            event->data.scalar.plain_implicit = 1;
+        }
         *out = add_node(r, tag || !event->data.scalar.plain_implicit ? NODE_TEXT : NODE_PLAIN, event);
         r->nodes[*out].at = r->text.n;
         r->nodes[*out].length = event->data.scalar.length;

@@ -37,7 +37,8 @@ const struct mt_cat_blueprint *mt_cat_blueprint_find(const struct mt_cat_store *
     return NULL;
 }
 
-const struct mt_cat_property *mt_cat_blueprint_property(const struct mt_cat_blueprint *b, struct mt_slice name)
+const struct mt_cat_property *mt_cat_blueprint_property(const struct mt_cat_blueprint *b,
+                                                        struct mt_slice name)
 {
     for (uint32_t i = 0; i < b->property_count; i++)
         if (mt_slice_eq(b->properties[i].name, name))
@@ -45,7 +46,8 @@ const struct mt_cat_property *mt_cat_blueprint_property(const struct mt_cat_blue
     return NULL;
 }
 
-const struct mt_cat_relation *mt_cat_blueprint_relation(const struct mt_cat_blueprint *b, struct mt_slice name)
+const struct mt_cat_relation *mt_cat_blueprint_relation(const struct mt_cat_blueprint *b,
+                                                        struct mt_slice name)
 {
     for (uint32_t i = 0; i < b->relation_count; i++)
         if (mt_slice_eq(b->relations[i].name, name))
@@ -53,7 +55,8 @@ const struct mt_cat_relation *mt_cat_blueprint_relation(const struct mt_cat_blue
     return NULL;
 }
 
-/* Reading a definition ---------------------------------------------------------------------------------------------- */
+/* Reading a definition
+ * ---------------------------------------------------------------------------------------------- */
 
 static bool flag_of(struct mt_val object, const char *name, bool *out)
 {
@@ -106,7 +109,8 @@ static bool relations_read(struct mt_cat_blueprint *b, struct mt_val relations, 
             return mt_cat_invalid(why, "relation \"%.*s\" needs the identifier of a blueprint as its target",
                                   MT_CUT(name));
         if (!flag_of(definition, "many", &r->many) || !flag_of(definition, "required", &r->required))
-            return mt_cat_invalid(why, "relation \"%.*s\": many and required must be true or false", MT_CUT(name));
+            return mt_cat_invalid(why, "relation \"%.*s\": many and required must be true or false",
+                                  MT_CUT(name));
         r->target = mt_val_string(target);
         b->demands |= r->required;
         if (mt_cat_blueprint_property(b, name))
@@ -125,8 +129,10 @@ static struct mt_cat_blueprint *blueprint_read(struct mt_doc *doc, struct mt_cat
     if (!mt_val_member(root, MT_SLICE("identifier"), &v) || !mt_val_is(v, MT_STRING))
         fine = mt_cat_invalid(why, "a blueprint needs an identifier (text)");
     else
-        fine = mt_cat_identifier_check(b->identifier = mt_val_string(v), "the identifier of a blueprint", why);
-    if (fine && mt_val_member(root, MT_SLICE("title"), &v) && !mt_val_is(v, MT_STRING) && !mt_val_is(v, MT_NULL))
+        fine =
+            mt_cat_identifier_check(b->identifier = mt_val_string(v), "the identifier of a blueprint", why);
+    if (fine && mt_val_member(root, MT_SLICE("title"), &v) && !mt_val_is(v, MT_STRING) &&
+        !mt_val_is(v, MT_NULL))
         fine = mt_cat_invalid(why, "the title of a blueprint must be text");
     if (fine && (!mt_val_member(root, MT_SLICE("schema"), &v) || !mt_val_is(v, MT_OBJECT)))
         fine = mt_cat_invalid(why, "a blueprint needs a schema: {\"properties\":{…}}");
@@ -140,16 +146,19 @@ refused:
     return NULL;
 }
 
-static bool targets_exist(const struct mt_cat_store *s, const struct mt_cat_blueprint *b, struct mt_cat_refusal *why)
+static bool targets_exist(const struct mt_cat_store *s, const struct mt_cat_blueprint *b,
+                          struct mt_cat_refusal *why)
 {
     for (uint32_t i = 0; i < b->relation_count; i++)
-        if (!mt_slice_eq(b->relations[i].target, b->identifier) && !mt_cat_blueprint_find(s, b->relations[i].target))
+        if (!mt_slice_eq(b->relations[i].target, b->identifier) &&
+            !mt_cat_blueprint_find(s, b->relations[i].target))
             return mt_cat_invalid(why, "relation \"%.*s\" points at blueprint \"%.*s\", which does not exist",
                                   MT_CUT(b->relations[i].name), MT_CUT(b->relations[i].target));
     return true;
 }
 
-/* The store -------------------------------------------------------------------------------------------------------- */
+/* The store
+ * -------------------------------------------------------------------------------------------------------- */
 
 enum mt_rc mt_cat_blueprints_load(struct mt_cat_store *s, struct mt_err *err)
 {
@@ -162,7 +171,8 @@ enum mt_rc mt_cat_blueprints_load(struct mt_cat_store *s, struct mt_err *err)
         rc = mt_doc_parse_copy(mt_cat_column(row, 1), NULL, &doc, err);
         struct mt_cat_blueprint *b = rc == MT_OK ? blueprint_read(doc, &why) : NULL;
         if (!b) {
-            rc = mt_fail(err, MT_EIO, "catalog %s is damaged: blueprint %.*s cannot be read; move the file away",
+            rc = mt_fail(err, MT_EIO,
+                         "catalog %s is damaged: blueprint %.*s cannot be read; move the file away",
                          s->path ? s->path : "in memory", MT_CUT(mt_cat_column(row, 0)));
             break;
         }
@@ -215,7 +225,8 @@ static void keep(struct mt_cat_store *s, struct mt_cat_blueprint *b, const struc
 }
 
 /* What old defines and b does not, or a relation that points elsewhere now, leaves the entities. */
-static void drop_gone(struct mt_cat_store *s, const struct mt_cat_blueprint *old, const struct mt_cat_blueprint *b)
+static void drop_gone(struct mt_cat_store *s, const struct mt_cat_blueprint *old,
+                      const struct mt_cat_blueprint *b)
 {
     struct mt_slice *properties = mt_alloc((old->property_count + 1) * sizeof *properties);
     struct mt_slice *relations = mt_alloc((old->relation_count + 1) * sizeof *relations);
@@ -234,7 +245,9 @@ static void drop_gone(struct mt_cat_store *s, const struct mt_cat_blueprint *old
     free(relations);
 }
 
-/* Changing --------------------------------------------------------------------------------------------------------- */
+/* Changing
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void build_relations(struct mt_builder *build, struct mt_val relations)
 {
@@ -282,7 +295,8 @@ static void build_schema(struct mt_builder *build, struct mt_val schema)
 }
 
 /* The members of old that body does not name, then body's, with schema and relations complete (A-BP-01). */
-static struct mt_doc *merged(const struct mt_cat_blueprint *old, struct mt_val body, struct mt_cat_refusal *why)
+static struct mt_doc *merged(const struct mt_cat_blueprint *old, struct mt_val body,
+                             struct mt_cat_refusal *why)
 {
     static const char *const ours[] = {"createdAt", "updatedAt", "createdBy", "updatedBy", "id"};
     struct mt_builder *build = mt_builder_new();
@@ -319,7 +333,8 @@ static struct mt_doc *merged(const struct mt_cat_blueprint *old, struct mt_val b
     }
     mt_build_end(build);
     struct mt_err err;
-    /* Written and read again, so that the stored one refers neither to the request nor to what it replaces. */
+    /* Written and read again, so that the stored one refers neither to the request nor to what it replaces.
+     */
     if (mt_builder_finish(build, &doc, &err) == MT_OK) {
         struct mt_buf text;
         mt_buf_init(&text, BODY_MAX);
@@ -328,7 +343,8 @@ static struct mt_doc *merged(const struct mt_cat_blueprint *old, struct mt_val b
             mt_cat_refuse(why, 413, "payload_too_large", "the blueprint is too large");
         mt_buf_fini(&text);
     } else {
-        mt_cat_refuse(why, 413, "payload_too_large", "the blueprint is too large: %.*s", MT_FOREIGN, err.text);
+        mt_cat_refuse(why, 413, "payload_too_large", "the blueprint is too large: %.*s", MT_FOREIGN,
+                      err.text);
     }
     mt_doc_unref(doc);
     mt_builder_free(build);
@@ -336,16 +352,19 @@ static struct mt_doc *merged(const struct mt_cat_blueprint *old, struct mt_val b
 }
 
 bool mt_cat_blueprint_change(struct mt_cat_store *s, enum mt_cat_change change, struct mt_slice identifier,
-                             struct mt_val body, const struct mt_cat_blueprint **out, struct mt_cat_refusal *why)
+                             struct mt_val body, const struct mt_cat_blueprint **out,
+                             struct mt_cat_refusal *why)
 {
     struct mt_val v;
     if (!mt_val_is(body, MT_OBJECT))
         return mt_cat_invalid(why, "a blueprint must be an object");
     if (mt_val_member(body, MT_SLICE("relations"), &v) && !mt_val_is(v, MT_OBJECT))
-        return mt_cat_invalid(why, "relations must be an object: {\"name\":{\"target\",\"many\",\"required\"}}");
+        return mt_cat_invalid(why,
+                              "relations must be an object: {\"name\":{\"target\",\"many\",\"required\"}}");
     bool named = mt_val_member(body, MT_SLICE("identifier"), &v);
     if (named && identifier.p && !(mt_val_is(v, MT_STRING) && mt_slice_eq(mt_val_string(v), identifier)))
-        return mt_cat_invalid(why, "the identifier of blueprint \"%.*s\" cannot be changed", MT_CUT(identifier));
+        return mt_cat_invalid(why, "the identifier of blueprint \"%.*s\" cannot be changed",
+                              MT_CUT(identifier));
     if (!identifier.p && named)
         identifier = mt_val_string(v);
     const struct mt_cat_blueprint *old = mt_cat_blueprint_find(s, identifier);
@@ -368,8 +387,9 @@ bool mt_cat_blueprint_change(struct mt_cat_store *s, enum mt_cat_change change, 
     return true;
 }
 
-/* Without an entity of the target the relation holds nothing but nulls; keeping it would leave a blueprint that no
- * entity can fill, and a roll-back (A-BP-09) could not remove a set whose blueprints point at each other. */
+/* Without an entity of the target the relation holds nothing but nulls; keeping it would leave a blueprint
+ * that no entity can fill, and a roll-back (A-BP-09) could not remove a set whose blueprints point at each
+ * other. */
 static bool unlink_target(struct mt_cat_store *s, const struct mt_cat_blueprint *b, struct mt_slice gone,
                           struct mt_cat_refusal *why)
 {
@@ -410,8 +430,9 @@ bool mt_cat_blueprint_delete(struct mt_cat_store *s, struct mt_slice identifier,
     int64_t entities = mt_cat_step(s, count) ? sqlite3_column_int64(count, 0) : 0;
     sqlite3_reset(count);
     if (entities)
-        return mt_cat_refuse(why, 409, "conflict", "blueprint \"%.*s\" has %lld entities; delete them first, or with it: "
-                                                   "DELETE …/all-entities?delete_blueprint=true",
+        return mt_cat_refuse(why, 409, "conflict",
+                             "blueprint \"%.*s\" has %lld entities; delete them first, or with it: "
+                             "DELETE …/all-entities?delete_blueprint=true",
                              MT_CUT(identifier), (long long)entities);
     struct mt_cat_blueprints *all = s->blueprints;
     for (uint32_t i = 0; i < all->count; i++) {
@@ -437,7 +458,9 @@ bool mt_cat_blueprint_delete(struct mt_cat_store *s, struct mt_slice identifier,
     return true;
 }
 
-/* Writing ---------------------------------------------------------------------------------------------------------- */
+/* Writing
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 void mt_cat_time_write(int64_t wall_us, struct mt_buf *out)
 {

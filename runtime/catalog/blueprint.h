@@ -33,20 +33,25 @@ enum mt_rc mt_cat_blueprints_load(struct mt_cat_store *s, struct mt_err *err);
 void mt_cat_blueprints_free(struct mt_cat_blueprints *all);
 
 /* NULL: unknown. Valid until a blueprint is changed. */
-const struct mt_cat_blueprint *mt_cat_blueprint_find(const struct mt_cat_store *s, struct mt_slice identifier);
-const struct mt_cat_property *mt_cat_blueprint_property(const struct mt_cat_blueprint *b, struct mt_slice name);
-const struct mt_cat_relation *mt_cat_blueprint_relation(const struct mt_cat_blueprint *b, struct mt_slice name);
+const struct mt_cat_blueprint *mt_cat_blueprint_find(const struct mt_cat_store *s,
+                                                     struct mt_slice identifier);
+const struct mt_cat_property *mt_cat_blueprint_property(const struct mt_cat_blueprint *b,
+                                                        struct mt_slice name);
+const struct mt_cat_relation *mt_cat_blueprint_relation(const struct mt_cat_blueprint *b,
+                                                        struct mt_slice name);
 
 /* How a body changes the stored blueprint. */
 enum mt_cat_change {
-    MT_CAT_CREATE,  /* 409 when it exists */
-    MT_CAT_MERGE,   /* its members replace the stored ones of the same name (A-BP-05); 404 when it does not exist */
-    MT_CAT_REPLACE  /* created when it does not exist */
+    MT_CAT_CREATE, /* 409 when it exists */
+    MT_CAT_MERGE,  /* its members replace the stored ones of the same name (A-BP-05); 404 when it does not
+                      exist */
+    MT_CAT_REPLACE /* created when it does not exist */
 };
-/* identifier: of the path, or {NULL,0} for a creation. Properties and relations that go away, go from the entities
- * too. false: refused. */
+/* identifier: of the path, or {NULL,0} for a creation. Properties and relations that go away, go from the
+ * entities too. false: refused. */
 bool mt_cat_blueprint_change(struct mt_cat_store *s, enum mt_cat_change change, struct mt_slice identifier,
-                             struct mt_val body, const struct mt_cat_blueprint **out, struct mt_cat_refusal *why);
+                             struct mt_val body, const struct mt_cat_blueprint **out,
+                             struct mt_cat_refusal *why);
 /* Refused (409) while it has entities. Relations of other blueprints that point at it go with it. */
 bool mt_cat_blueprint_delete(struct mt_cat_store *s, struct mt_slice identifier, struct mt_cat_refusal *why);
 

@@ -1,5 +1,5 @@
-/* The calls on entities (A-ENT): their query and body in, their answer out. What they mean is in entity.c, removal.c
- * and search.c. */
+/* The calls on entities (A-ENT): their query and body in, their answer out. What they mean is in entity.c,
+ * removal.c and search.c. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -120,8 +120,9 @@ void mt_cat_entity_bulk(struct mt_cat_call *c)
     struct mt_val entities, entity;
     uint32_t index = 0;
     if (mt_request_body(c->request).n > BULK_MAX) {
-        mt_cat_refuse(&c->why, 413, "payload_too_large", "a bulk upsert may have %d bytes, this one has %zu; send fewer "
-                                                         "entities at once",
+        mt_cat_refuse(&c->why, 413, "payload_too_large",
+                      "a bulk upsert may have %d bytes, this one has %zu; send fewer "
+                      "entities at once",
                       BULK_MAX, mt_request_body(c->request).n);
         return;
     }
@@ -162,12 +163,13 @@ void mt_cat_entity_remove(struct mt_cat_call *c)
                       MT_CUT(c->parts[1]), MT_CUT(c->parts[0]));
         return;
     }
-    if (mt_cat_entity_delete(c->store, c->parts[0], c->parts[1], cascade ? MT_CAT_CASCADE : MT_CAT_SPARE, &c->why))
+    if (mt_cat_entity_delete(c->store, c->parts[0], c->parts[1], cascade ? MT_CAT_CASCADE : MT_CAT_SPARE,
+                             &c->why))
         mt_buf_puts(&c->out, "{\"ok\":true}");
 }
 
-/* A-ENT-19. Passes go on while one of them deletes something: an entity of the list may be needed by a later one.
- * Returns false when an identifier is no text. */
+/* A-ENT-19. Passes go on while one of them deletes something: an entity of the list may be needed by a later
+ * one. Returns false when an identifier is no text. */
 static bool remove_all(struct mt_cat_call *c, struct mt_val list, bool cascade, bool *deleted)
 {
     struct mt_val v;
@@ -246,8 +248,8 @@ static int64_t token_value(struct mt_slice token)
     return n;
 }
 
-/* A-ENT-23, A-SRV-06: the token is the number of the last entity of the page before, so that pages stay what they are
- * while entities come and go. */
+/* A-ENT-23, A-SRV-06: the token is the number of the last entity of the page before, so that pages stay what
+ * they are while entities come and go. */
 void mt_cat_entity_owned(struct mt_cat_call *c)
 {
     struct mt_slice prefix, suffix, before, from;
@@ -274,7 +276,8 @@ void mt_cat_entity_owned(struct mt_cat_call *c)
         return;
     }
     mt_buf_puts(&c->out, "{\"ok\":true,\"entities\":[");
-    int64_t next = mt_cat_listing(c->store, prefix, suffix, until, after, limit < PAGE_MAX ? limit : PAGE_MAX, &c->out);
+    int64_t next =
+        mt_cat_listing(c->store, prefix, suffix, until, after, limit < PAGE_MAX ? limit : PAGE_MAX, &c->out);
     mt_buf_puts(&c->out, "],\"next\":");
     if (next)
         mt_buf_printf(&c->out, "\"%lld\"}", (long long)next);
@@ -283,8 +286,8 @@ void mt_cat_entity_owned(struct mt_cat_call *c)
 }
 
 /* A-ENT-27: names of members into an include; properties and relations must have room for count. */
-static bool include_of(struct mt_cat_call *c, const struct mt_slice *names, uint32_t count, struct mt_slice *properties,
-                       struct mt_slice *relations, struct mt_cat_include *out)
+static bool include_of(struct mt_cat_call *c, const struct mt_slice *names, uint32_t count,
+                       struct mt_slice *properties, struct mt_slice *relations, struct mt_cat_include *out)
 {
     static const struct {
         const char *name;
@@ -346,7 +349,8 @@ void mt_cat_entity_search(struct mt_cat_call *c)
     struct mt_slice *properties = mt_alloc((count + 1) * sizeof *properties);
     struct mt_slice *relations = mt_alloc((count + 1) * sizeof *relations);
     struct answer a = {.out = &c->out};
-    if (!mt_cat_call_flag(c, "exclude_calculated_properties", false, &calculated) || /* none are calculated here */
+    if (!mt_cat_call_flag(c, "exclude_calculated_properties", false,
+                          &calculated) || /* none are calculated here */
         !include_of(c, names, count, properties, relations, &a.include))
         goto out;
     mt_buf_puts(&c->out, "{\"ok\":true,\"entities\":[");

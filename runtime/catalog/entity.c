@@ -74,8 +74,9 @@ void mt_cat_row_write(const struct mt_cat_row *row, const struct mt_cat_include 
         struct mt_slice json;
         const struct mt_slice *names;
         uint32_t count;
-    } groups[] = {{MT_CAT_PROPERTIES, "properties", row->properties, include->properties, include->property_count},
-                  {MT_CAT_RELATIONS, "relations", row->relations, include->relations, include->relation_count}};
+    } groups[] = {
+        {MT_CAT_PROPERTIES, "properties", row->properties, include->properties, include->property_count},
+        {MT_CAT_RELATIONS, "relations", row->relations, include->relations, include->relation_count}};
     size_t from = out->n;
     mt_buf_putc(out, '{');
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -106,7 +107,8 @@ void mt_cat_row_write(const struct mt_cat_row *row, const struct mt_cat_include 
     mt_buf_putc(out, '}');
 }
 
-bool mt_cat_entity_exists(struct mt_cat_store *s, struct mt_slice blueprint, struct mt_slice identifier, int64_t *out_id)
+bool mt_cat_entity_exists(struct mt_cat_store *s, struct mt_slice blueprint, struct mt_slice identifier,
+                          int64_t *out_id)
 {
     sqlite3_stmt *statement = mt_cat_store_sql(s, MT_CAT_ENTITY_ID);
     mt_cat_bind(statement, 1, blueprint);
@@ -118,7 +120,8 @@ bool mt_cat_entity_exists(struct mt_cat_store *s, struct mt_slice blueprint, str
     return exists;
 }
 
-/* Upserting: what the request says ----------------------------------------------------------------------------------- */
+/* Upserting: what the request says
+ * ----------------------------------------------------------------------------------- */
 
 struct work {
     struct mt_cat_store *s;
@@ -127,9 +130,9 @@ struct work {
     struct mt_cat_outcome *out;
     struct mt_val title, icon, team, properties, relations; /* as sent; no value: not mentioned */
     bool exists;
-    struct mt_cat_row old;                        /* of MT_CAT_ROW_CURRENT */
+    struct mt_cat_row old;                         /* of MT_CAT_ROW_CURRENT */
     struct mt_doc *old_properties, *old_relations; /* parsed when they are needed */
-    struct mt_doc *resolved;                      /* relations, with search queries answered */
+    struct mt_doc *resolved;                       /* relations, with search queries answered */
     struct mt_buf team_text, properties_text, relations_text;
 };
 
@@ -173,8 +176,9 @@ static bool read_identifier(struct work *w, struct mt_val v)
             return false;
         if (m.count > 1) {
             mt_buf_clear(text);
-            return mt_cat_invalid(&w->out->why, "the search query of the identifier matches more than one entity of "
-                                                "blueprint \"%.*s\"; it must match one",
+            return mt_cat_invalid(&w->out->why,
+                                  "the search query of the identifier matches more than one entity of "
+                                  "blueprint \"%.*s\"; it must match one",
                                   MT_CUT(w->b->identifier));
         }
         w->out->unknown = m.count == 0;
@@ -261,8 +265,8 @@ static bool check_properties(struct work *w)
     for (struct mt_iter it = mt_iter_of(w->properties); mt_iter_next(&it, &name, &v);) {
         const struct mt_cat_property *p = mt_cat_blueprint_property(w->b, name);
         if (!p)
-            return mt_cat_invalid(&w->out->why, "blueprint \"%.*s\" has no property \"%.*s\"", MT_CUT(w->b->identifier),
-                                  MT_CUT(name));
+            return mt_cat_invalid(&w->out->why, "blueprint \"%.*s\" has no property \"%.*s\"",
+                                  MT_CUT(w->b->identifier), MT_CUT(name));
         if (!mt_cat_property_check(p, v, &w->out->why))
             return false;
     }
@@ -270,7 +274,8 @@ static bool check_properties(struct work *w)
 }
 
 /* Answers the query of one relation into the document that is built. */
-static bool resolve(struct work *w, const struct mt_cat_relation *r, struct mt_val query, struct mt_builder *build)
+static bool resolve(struct work *w, const struct mt_cat_relation *r, struct mt_val query,
+                    struct mt_builder *build)
 {
     struct mt_buf first;
     mt_buf_init(&first, TEXT_MAX);
@@ -281,10 +286,11 @@ static bool resolve(struct work *w, const struct mt_cat_relation *r, struct mt_v
     if (r->many)
         mt_build_end(build);
     else if (fine && m.count > 1)
-        fine = mt_cat_invalid(&w->out->why,
-                              "the search query of relation \"%.*s\" matches more than one entity of blueprint \"%.*s\"; "
-                              "it must match one",
-                              MT_CUT(r->name), MT_CUT(r->target));
+        fine = mt_cat_invalid(
+            &w->out->why,
+            "the search query of relation \"%.*s\" matches more than one entity of blueprint \"%.*s\"; "
+            "it must match one",
+            MT_CUT(r->name), MT_CUT(r->target));
     else if (m.count)
         mt_build_string(build, mt_buf_slice(&first));
     else
@@ -311,7 +317,8 @@ static bool resolve_all(struct work *w)
     if (fine && mt_builder_finish(build, &w->resolved, &w->out->why.err) == MT_OK)
         w->relations = mt_doc_root(w->resolved);
     else if (fine)
-        fine = mt_cat_refuse(&w->out->why, 413, "payload_too_large", "the relations of the entity are too large");
+        fine = mt_cat_refuse(&w->out->why, 413, "payload_too_large",
+                             "the relations of the entity are too large");
     mt_builder_free(build);
     return fine;
 }
@@ -327,21 +334,22 @@ static bool check_relations(struct work *w)
     for (struct mt_iter it = mt_iter_of(w->relations); mt_iter_next(&it, &name, &v);) {
         const struct mt_cat_relation *r = mt_cat_blueprint_relation(w->b, name);
         if (!r)
-            return mt_cat_invalid(why, "blueprint \"%.*s\" has no relation \"%.*s\"", MT_CUT(w->b->identifier),
-                                  MT_CUT(name));
+            return mt_cat_invalid(why, "blueprint \"%.*s\" has no relation \"%.*s\"",
+                                  MT_CUT(w->b->identifier), MT_CUT(name));
         enum mt_kind kind = mt_val_kind(v);
         queries |= kind == MT_OBJECT;
         if (kind == MT_NULL || kind == MT_OBJECT)
             continue;
         if (kind != (r->many ? MT_ARRAY : MT_STRING))
             return mt_cat_invalid(why, "relation \"%.*s\" must be %s", MT_CUT(name),
-                                  r->many ? "a list of identifiers (many is true)" : "one identifier (many is false)");
+                                  r->many ? "a list of identifiers (many is true)"
+                                          : "one identifier (many is false)");
         if (kind == MT_STRING && !mt_cat_identifier_check(mt_val_string(v), "the target of a relation", why))
             return false;
         for (struct mt_iter in = mt_iter_of(v); kind == MT_ARRAY && mt_iter_next(&in, &none, &one);) {
             if (!mt_val_is(one, MT_STRING))
-                return mt_cat_invalid(why, "relation \"%.*s\": its list holds something that is no identifier",
-                                      MT_CUT(name));
+                return mt_cat_invalid(
+                    why, "relation \"%.*s\": its list holds something that is no identifier", MT_CUT(name));
             if (!mt_cat_identifier_check(mt_val_string(one), "the target of a relation", why))
                 return false;
         }
@@ -349,7 +357,8 @@ static bool check_relations(struct work *w)
     return !queries || resolve_all(w);
 }
 
-/* Upserting: what the entity becomes ----------------------------------------------------------------------------------- */
+/* Upserting: what the entity becomes
+ * ----------------------------------------------------------------------------------- */
 
 static struct mt_val old_members(struct mt_slice json, struct mt_doc **doc)
 {
@@ -365,7 +374,8 @@ static bool has_value(struct work *w, struct mt_val sent, struct mt_slice old, s
     struct mt_val v;
     if (sent.doc && mt_val_member(sent, name, &v))
         return !mt_val_is(v, MT_NULL);
-    return w->exists && w->o->merge && mt_val_member(old_members(old, old_doc), name, &v) && !mt_val_is(v, MT_NULL);
+    return w->exists && w->o->merge && mt_val_member(old_members(old, old_doc), name, &v) &&
+           !mt_val_is(v, MT_NULL);
 }
 
 static bool check_required(struct work *w)
@@ -373,16 +383,19 @@ static bool check_required(struct work *w)
     for (uint32_t i = 0; i < w->b->property_count; i++)
         if (w->b->properties[i].required &&
             !has_value(w, w->properties, w->old.properties, &w->old_properties, w->b->properties[i].name))
-            return mt_cat_invalid(&w->out->why, "property \"%.*s\" is required", MT_CUT(w->b->properties[i].name));
+            return mt_cat_invalid(&w->out->why, "property \"%.*s\" is required",
+                                  MT_CUT(w->b->properties[i].name));
     for (uint32_t i = 0; i < w->b->relation_count; i++)
         if (w->b->relations[i].required &&
             !has_value(w, w->relations, w->old.relations, &w->old_relations, w->b->relations[i].name))
-            return mt_cat_invalid(&w->out->why, "relation \"%.*s\" is required", MT_CUT(w->b->relations[i].name));
+            return mt_cat_invalid(&w->out->why, "relation \"%.*s\" is required",
+                                  MT_CUT(w->b->relations[i].name));
     return true;
 }
 
 /* A-SRV-09 */
-static void merge(struct work *w, struct mt_val sent, struct mt_slice old, struct mt_doc **old_doc, struct mt_buf *out)
+static void merge(struct work *w, struct mt_val sent, struct mt_slice old, struct mt_doc **old_doc,
+                  struct mt_buf *out)
 {
     struct mt_slice name;
     struct mt_val v, other;
@@ -414,17 +427,18 @@ static void merge(struct work *w, struct mt_val sent, struct mt_slice old, struc
 
 static bool target_known(struct work *w, const struct mt_cat_relation *r, struct mt_slice target)
 {
-    bool self = mt_slice_eq(r->target, w->b->identifier) && mt_slice_eq(target, mt_buf_slice(&w->out->identifier));
+    bool self =
+        mt_slice_eq(r->target, w->b->identifier) && mt_slice_eq(target, mt_buf_slice(&w->out->identifier));
     if (self || mt_cat_entity_exists(w->s, r->target, target, NULL))
         return true;
     if (!w->o->create_missing)
         return mt_cat_refuse(&w->out->why, 404, "not_found",
-                             "relation \"%.*s\": there is no entity \"%.*s\" of blueprint \"%.*s\"", MT_CUT(r->name),
-                             MT_CUT(target), MT_CUT(r->target));
+                             "relation \"%.*s\": there is no entity \"%.*s\" of blueprint \"%.*s\"",
+                             MT_CUT(r->name), MT_CUT(target), MT_CUT(r->target));
     if (!mt_cat_blueprint_find(w->s, r->target))
         return mt_cat_refuse(&w->out->why, 404, "not_found",
-                             "relation \"%.*s\" points at blueprint \"%.*s\", which does not exist", MT_CUT(r->name),
-                             MT_CUT(r->target));
+                             "relation \"%.*s\" points at blueprint \"%.*s\", which does not exist",
+                             MT_CUT(r->name), MT_CUT(r->target));
     return true;
 }
 
@@ -447,8 +461,9 @@ static bool check_targets(struct work *w)
     return true;
 }
 
-static int64_t insert(struct work *w, struct mt_slice blueprint, struct mt_slice identifier, struct mt_slice title,
-                      struct mt_slice icon, struct mt_slice team, struct mt_slice relations, struct mt_slice properties)
+static int64_t insert(struct work *w, struct mt_slice blueprint, struct mt_slice identifier,
+                      struct mt_slice title, struct mt_slice icon, struct mt_slice team,
+                      struct mt_slice relations, struct mt_slice properties)
 {
     sqlite3_stmt *statement = mt_cat_store_sql(w->s, MT_CAT_ENTITY_INSERT);
     mt_cat_bind(statement, 1, blueprint);
@@ -464,9 +479,10 @@ static int64_t insert(struct work *w, struct mt_slice blueprint, struct mt_slice
     return sqlite3_last_insert_rowid(w->s->db);
 }
 
-/* A target that nobody has sent yet is a bare entity of whoever needed it: it is in that one's ownership listing, where
- * R-REC-08 protects it as long as something relates to it, and it goes when nothing does. */
-static void link_target(struct work *w, int64_t source, const struct mt_cat_relation *r, struct mt_slice target)
+/* A target that nobody has sent yet is a bare entity of whoever needed it: it is in that one's ownership
+ * listing, where R-REC-08 protects it as long as something relates to it, and it goes when nothing does. */
+static void link_target(struct work *w, int64_t source, const struct mt_cat_relation *r,
+                        struct mt_slice target)
 {
     int64_t id;
     if (!mt_cat_entity_exists(w->s, r->target, target, &id))
@@ -514,10 +530,11 @@ static struct mt_slice kept_text(const struct work *w, struct mt_val sent, struc
 static void store(struct work *w)
 {
     struct mt_slice title = kept_text(w, w->title, w->old.title), icon = kept_text(w, w->icon, w->old.icon);
-    struct mt_slice team = w->team.doc                   ? mt_buf_slice(&w->team_text)
+    struct mt_slice team = w->team.doc                ? mt_buf_slice(&w->team_text)
                            : w->exists && w->o->merge ? w->old.team
-                                                         : (struct mt_slice){0};
-    struct mt_slice relations = mt_buf_slice(&w->relations_text), properties = mt_buf_slice(&w->properties_text);
+                                                      : (struct mt_slice){0};
+    struct mt_slice relations = mt_buf_slice(&w->relations_text),
+                    properties = mt_buf_slice(&w->properties_text);
     int64_t id = w->old.id;
     mt_cat_store_write(w->s);
     if (w->exists) {
@@ -532,7 +549,8 @@ static void store(struct work *w)
         mt_cat_bind(statement, 8, properties);
         mt_cat_run(w->s, statement);
     } else {
-        id = insert(w, w->b->identifier, mt_buf_slice(&w->out->identifier), title, icon, team, relations, properties);
+        id = insert(w, w->b->identifier, mt_buf_slice(&w->out->identifier), title, icon, team, relations,
+                    properties);
     }
     link_all(w, id);
 }
@@ -562,7 +580,8 @@ bool mt_cat_entity_upsert(struct mt_cat_store *s, const struct mt_cat_upsert *o,
                       MT_CUT(mt_buf_slice(&out->identifier)), MT_CUT(w.b->identifier));
         goto out;
     }
-    if (!check_properties(&w) || !check_relations(&w) || (w.b->demands && !check_required(&w)) || !check_targets(&w))
+    if (!check_properties(&w) || !check_relations(&w) || (w.b->demands && !check_required(&w)) ||
+        !check_targets(&w))
         goto out;
     fine = true;
     out->created = !w.exists;
@@ -571,8 +590,9 @@ bool mt_cat_entity_upsert(struct mt_cat_store *s, const struct mt_cat_upsert *o,
     merge(&w, w.properties, w.old.properties, &w.old_properties, &w.properties_text);
     merge(&w, w.relations, w.old.relations, &w.old_relations, &w.relations_text);
     if (w.properties_text.failed || w.relations_text.failed || w.team_text.failed)
-        fine = mt_cat_refuse(&out->why, 413, "payload_too_large", "the entity is too large: a group of its members "
-                                                                  "exceeds %d bytes",
+        fine = mt_cat_refuse(&out->why, 413, "payload_too_large",
+                             "the entity is too large: a group of its members "
+                             "exceeds %d bytes",
                              TEXT_MAX);
     else
         store(&w);

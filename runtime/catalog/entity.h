@@ -8,8 +8,8 @@
 struct mt_cat_row {
     int64_t id, created, updated;
     struct mt_slice blueprint, identifier, datasource;
-    struct mt_slice title, icon;                  /* text */
-    struct mt_slice team, relations, properties;  /* JSON */
+    struct mt_slice title, icon;                 /* text */
+    struct mt_slice team, relations, properties; /* JSON */
 };
 void mt_cat_row_read(sqlite3_stmt *statement, struct mt_cat_row *out); /* of the MT_CAT_ROW_… statements */
 
@@ -27,7 +27,8 @@ enum {
 };
 struct mt_cat_include {
     unsigned members;
-    const struct mt_slice *properties, *relations; /* single ones, beside the members that are asked for whole */
+    const struct mt_slice *properties,
+        *relations; /* single ones, beside the members that are asked for whole */
     uint32_t property_count, relation_count;
 };
 /* Appends exactly those members that the entity has (A-SRV-07). */
@@ -42,7 +43,7 @@ struct mt_cat_upsert {
 struct mt_cat_outcome {
     struct mt_buf identifier; /* the caller's; what could be told of it when it is refused */
     bool created;
-    bool unknown;             /* a search identifier that matched nothing (A-SRV-11) */
+    bool unknown; /* a search identifier that matched nothing (A-SRV-11) */
     struct mt_cat_refusal why;
 };
 /* false: refused; nothing of it was stored. */
@@ -62,7 +63,8 @@ bool mt_cat_entity_delete(struct mt_cat_store *s, struct mt_slice blueprint, str
                           enum mt_cat_dependents dependents, struct mt_cat_refusal *why);
 void mt_cat_entities_delete_all(struct mt_cat_store *s, struct mt_slice blueprint);
 /* Takes these members out of all entities of a blueprint. */
-void mt_cat_entities_forget(struct mt_cat_store *s, struct mt_slice blueprint, const struct mt_slice *properties,
-                            uint32_t property_count, const struct mt_slice *relations, uint32_t relation_count);
+void mt_cat_entities_forget(struct mt_cat_store *s, struct mt_slice blueprint,
+                            const struct mt_slice *properties, uint32_t property_count,
+                            const struct mt_slice *relations, uint32_t relation_count);
 
 #endif

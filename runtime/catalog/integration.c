@@ -7,7 +7,13 @@
 #include "base/memory.h"
 #include "catalog/blueprint.h"
 
-enum { TEXT_MAX = 64 * 1024 * 1024, EXAMPLES_KEPT = 5, RESYNCS_KEPT = 20, ERRORS_KEPT = 50, MESSAGE_MAX = 2000 };
+enum {
+    TEXT_MAX = 64 * 1024 * 1024,
+    EXAMPLES_KEPT = 5,
+    RESYNCS_KEPT = 20,
+    ERRORS_KEPT = 50,
+    MESSAGE_MAX = 2000
+};
 
 static struct mt_slice text_of(struct mt_val object, const char *name)
 {
@@ -24,7 +30,8 @@ static struct mt_doc *record(struct mt_cat_store *s, struct mt_slice id, struct 
     if (!mt_cat_step(s, row))
         mt_cat_refuse(why, 404, "not_found", "there is no integration \"%.*s\"", MT_CUT(id));
     else if (mt_doc_parse_copy(mt_cat_column(row, 0), NULL, &doc, NULL) != MT_OK)
-        mt_cat_refuse(why, 500, "internal_error", "the record of integration \"%.*s\" is damaged", MT_CUT(id));
+        mt_cat_refuse(why, 500, "internal_error", "the record of integration \"%.*s\" is damaged",
+                      MT_CUT(id));
     sqlite3_reset(row);
     return doc;
 }
@@ -62,7 +69,8 @@ static void overlay(struct mt_buf *out, struct mt_val old, struct mt_val changes
 }
 
 /* Stores old with changes; state: they are of its resyncState. */
-static void put_record(struct mt_cat_store *s, struct mt_slice id, struct mt_val old, struct mt_val changes, bool state)
+static void put_record(struct mt_cat_store *s, struct mt_slice id, struct mt_val old, struct mt_val changes,
+                       bool state)
 {
     static const char *const set[] = {"identifier", "updatedAt", "createdAt", "resyncState", "_id", NULL};
     static const char *const stated[] = {"updatedAt", NULL}, *const nothing[] = {NULL};
@@ -113,8 +121,9 @@ bool mt_cat_integration_write(struct mt_cat_store *s, struct mt_slice id, const 
     if (!mt_val_member(root, MT_SLICE("installationType"), &v))
         mt_buf_puts(out, ",\"installationType\":\"OnPrem\"");
     overlay(out, root, (struct mt_val){0}, ours);
-    mt_buf_printf(out, ",\"logAttributes\":{\"ingestUrl\":\"%s/ingest/logs\"},\"metricAttributes\":{\"ingestUrl\":"
-                       "\"%s/ingest/metrics\"},\"ingestAttributes\":{\"ingestUrl\":\"%s/ingest\"}}",
+    mt_buf_printf(out,
+                  ",\"logAttributes\":{\"ingestUrl\":\"%s/ingest/logs\"},\"metricAttributes\":{\"ingestUrl\":"
+                  "\"%s/ingest/metrics\"},\"ingestAttributes\":{\"ingestUrl\":\"%s/ingest\"}}",
                   url, url, url);
     mt_doc_unref(doc);
     return true;
@@ -128,7 +137,8 @@ static bool is_mapping(struct mt_val body, struct mt_cat_refusal *why)
     return true;
 }
 
-bool mt_cat_integration_create(struct mt_cat_store *s, struct mt_val body, struct mt_slice *id, struct mt_cat_refusal *why)
+bool mt_cat_integration_create(struct mt_cat_store *s, struct mt_val body, struct mt_slice *id,
+                               struct mt_cat_refusal *why)
 {
     *id = text_of(body, "installationId");
     if (!mt_cat_identifier_check(*id, "installationId", why) || !is_mapping(body, why))
@@ -187,7 +197,8 @@ bool mt_cat_integration_delete(struct mt_cat_store *s, struct mt_slice id, struc
     return true;
 }
 
-/* Resyncs: one row for each, of what the state, the metrics and the logs say -------------------------------------------- */
+/* Resyncs: one row for each, of what the state, the metrics and the logs say
+ * -------------------------------------------- */
 
 struct resync {
     int64_t id; /* 0: none yet */
@@ -233,7 +244,8 @@ static int64_t new_resync(struct mt_cat_store *s, struct mt_slice integration, s
     return id;
 }
 
-bool mt_cat_integration_state(struct mt_cat_store *s, struct mt_slice id, struct mt_val state, struct mt_cat_refusal *why)
+bool mt_cat_integration_state(struct mt_cat_store *s, struct mt_slice id, struct mt_val state,
+                              struct mt_cat_refusal *why)
 {
     struct mt_slice status = text_of(state, "status"), none = {0};
     struct mt_doc *doc = record(s, id, why);
@@ -245,11 +257,13 @@ bool mt_cat_integration_state(struct mt_cat_store *s, struct mt_slice id, struct
         struct resync last = last_resync(s, id);
         bool starts = mt_slice_is(status, "running");
         if (last.id && last.running) /* that no end was reported of: its process is gone */
-            end_resync(s, last.id, starts ? MT_SLICE("interrupted") : status, text_of(state, "lastResyncEnd"));
+            end_resync(s, last.id, starts ? MT_SLICE("interrupted") : status,
+                       text_of(state, "lastResyncEnd"));
         if (starts)
             new_resync(s, id, status, text_of(state, "lastResyncStart"), none, none);
         else if (!last.id || !last.running)
-            new_resync(s, id, status, text_of(state, "lastResyncStart"), text_of(state, "lastResyncEnd"), none);
+            new_resync(s, id, status, text_of(state, "lastResyncStart"), text_of(state, "lastResyncEnd"),
+                       none);
     }
     mt_doc_unref(doc);
     return fine;
@@ -278,8 +292,8 @@ static int64_t resync_of_event(struct mt_cat_store *s, struct mt_slice integrati
 
 bool mt_cat_metric_put(struct mt_cat_store *s, struct mt_val metric, struct mt_cat_refusal *why)
 {
-    struct mt_slice integration = text_of(metric, "integrationIdentifier"), event = text_of(metric, "eventId"),
-                    kind = text_of(metric, "kindIdentifier");
+    struct mt_slice integration = text_of(metric, "integrationIdentifier"),
+                    event = text_of(metric, "eventId"), kind = text_of(metric, "kindIdentifier");
     struct mt_buf text;
     if (!integration.n || !event.n || !kind.n)
         return mt_cat_invalid(why, "a metric needs integrationIdentifier, eventId and kindIdentifier");
@@ -309,7 +323,8 @@ static struct mt_slice integration_of(struct mt_slice agent)
     return slash ? (struct mt_slice){agent.p, (size_t)(slash - agent.p)} : agent;
 }
 
-bool mt_cat_logs_add(struct mt_cat_store *s, struct mt_slice user_agent, struct mt_val body, struct mt_cat_refusal *why)
+bool mt_cat_logs_add(struct mt_cat_store *s, struct mt_slice user_agent, struct mt_val body,
+                     struct mt_cat_refusal *why)
 {
     struct mt_val logs, entry;
     struct mt_slice none;
@@ -343,9 +358,11 @@ bool mt_cat_logs_add(struct mt_cat_store *s, struct mt_slice user_agent, struct 
     return true;
 }
 
-/* Requests, examples, resources ------------------------------------------------------------------------------------- */
+/* Requests, examples, resources
+ * ------------------------------------------------------------------------------------- */
 
-bool mt_cat_request_write(struct mt_cat_store *s, struct mt_slice id, struct mt_buf *out, struct mt_cat_refusal *why)
+bool mt_cat_request_write(struct mt_cat_store *s, struct mt_slice id, struct mt_buf *out,
+                          struct mt_cat_refusal *why)
 {
     struct mt_doc *doc = record(s, id, why);
     if (!doc)
@@ -414,8 +431,8 @@ bool mt_cat_examples_add(struct mt_cat_store *s, struct mt_slice id, struct mt_s
     return true;
 }
 
-bool mt_cat_examples_write(struct mt_cat_store *s, struct mt_slice id, struct mt_slice kind, struct mt_buf *out,
-                           struct mt_cat_refusal *why)
+bool mt_cat_examples_write(struct mt_cat_store *s, struct mt_slice id, struct mt_slice kind,
+                           struct mt_buf *out, struct mt_cat_refusal *why)
 {
     struct mt_doc *doc = record(s, id, why);
     if (!doc)
@@ -429,8 +446,8 @@ bool mt_cat_examples_write(struct mt_cat_store *s, struct mt_slice id, struct mt
     return true;
 }
 
-bool mt_cat_resource_put(struct mt_cat_store *s, const char *kind, struct mt_slice blueprint, struct mt_val body,
-                         struct mt_cat_refusal *why)
+bool mt_cat_resource_put(struct mt_cat_store *s, const char *kind, struct mt_slice blueprint,
+                         struct mt_val body, struct mt_cat_refusal *why)
 {
     struct mt_slice identifier = text_of(body, "identifier");
     struct mt_buf text;

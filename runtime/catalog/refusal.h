@@ -10,9 +10,17 @@ struct mt_cat_refusal {
     struct mt_err err; /* the message */
 };
 
+static inline bool mt_cat_refused(struct mt_cat_refusal *r, int status, const char *error, enum mt_rc rc)
+{
+    r->status = status;
+    r->error = error;
+    (void)rc; /* in r->err already */
+    return false;
+}
+
 /* Fills r and gives false: `return mt_cat_refuse(r, 422, "validation_error", "…", …)`. */
-#define mt_cat_refuse(r, code, name, ...)                                                                              \
-    ((r)->status = (code), (r)->error = (name), mt_fail(&(r)->err, MT_EINVAL, __VA_ARGS__), false)
+#define mt_cat_refuse(r, code, name, ...)                                                                    \
+    mt_cat_refused((r), (code), (name), mt_fail(&(r)->err, MT_EINVAL, __VA_ARGS__))
 /* The usual case: content that the blueprint or the rules do not allow. */
 #define mt_cat_invalid(r, ...) mt_cat_refuse((r), 422, "validation_error", __VA_ARGS__)
 

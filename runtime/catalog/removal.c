@@ -35,7 +35,8 @@ static bool without(struct mt_slice json, const struct mt_slice *names, uint32_t
     return found;
 }
 
-static void put_content(struct mt_cat_store *s, int64_t id, struct mt_slice relations, struct mt_slice properties)
+static void put_content(struct mt_cat_store *s, int64_t id, struct mt_slice relations,
+                        struct mt_slice properties)
 {
     sqlite3_stmt *statement = mt_cat_store_sql(s, MT_CAT_ENTITY_CONTENT);
     sqlite3_bind_int64(statement, 1, id);
@@ -54,8 +55,9 @@ static void drop_links(struct mt_cat_store *s, int64_t source, struct mt_slice n
     mt_cat_run(s, statement);
 }
 
-void mt_cat_entities_forget(struct mt_cat_store *s, struct mt_slice blueprint, const struct mt_slice *properties,
-                            uint32_t property_count, const struct mt_slice *relations, uint32_t relation_count)
+void mt_cat_entities_forget(struct mt_cat_store *s, struct mt_slice blueprint,
+                            const struct mt_slice *properties, uint32_t property_count,
+                            const struct mt_slice *relations, uint32_t relation_count)
 {
     struct mt_buf p, r;
     mt_buf_init(&p, TEXT_MAX);
@@ -221,11 +223,12 @@ bool mt_cat_entity_delete(struct mt_cat_store *s, struct mt_slice blueprint, str
     struct sources all = sources_of(s, id);
     for (uint32_t i = 0; fine && dependents == MT_CAT_SPARE && i < all.count; i++)
         if (all.list[i].id != id && is_required(s, &all.list[i]))
-            fine = mt_cat_refuse(why, 409, "conflict",
-                                 "entity \"%.*s\" of blueprint \"%.*s\" is needed by \"%.*s\" of \"%.*s\": its relation "
-                                 "\"%.*s\" is required; delete that one first, or delete_dependents=true",
-                                 MT_CUT(identifier), MT_CUT(blueprint), MT_CUT(mt_slice_of(all.list[i].identifier)),
-                                 MT_CUT(mt_slice_of(all.list[i].blueprint)), MT_CUT(mt_slice_of(all.list[i].relation)));
+            fine = mt_cat_refuse(
+                why, 409, "conflict",
+                "entity \"%.*s\" of blueprint \"%.*s\" is needed by \"%.*s\" of \"%.*s\": its relation "
+                "\"%.*s\" is required; delete that one first, or delete_dependents=true",
+                MT_CUT(identifier), MT_CUT(blueprint), MT_CUT(mt_slice_of(all.list[i].identifier)),
+                MT_CUT(mt_slice_of(all.list[i].blueprint)), MT_CUT(mt_slice_of(all.list[i].relation)));
     for (uint32_t i = 0; fine && i < all.count; i++)
         if (all.list[i].id != id)
             empty_relation(s, &all.list[i], id, identifier);

@@ -1,7 +1,8 @@
 /* Search queries: see search.h.
  *
- * A query that names identifiers of blueprints (all that a resync sends: A-ENT-29) is answered by looking those up; any
- * other one by walking the blueprint that it names, or everything. Every candidate is then held against the whole query. */
+ * A query that names identifiers of blueprints (all that a resync sends: A-ENT-29) is answered by looking
+ * those up; any other one by walking the blueprint that it names, or everything. Every candidate is then held
+ * against the whole query. */
 #include "catalog/search.h"
 
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 
 enum { DEPTH_MAX = 20 };
 
-enum operator {
+enum operator{
     EQUAL,
     NOT_EQUAL,
     IN,
@@ -35,8 +36,24 @@ enum operator {
 };
 
 static const char *const operator_names[OPERATORS] = {
-    "=",        "!=",              "in", "notIn", "contains", "doesNotContain", "containsAny", "beginsWith", "doesNotBeginWith",
-    "endsWith", "doesNotEndWith",  ">",  "<",     ">=",       "<=",             "between",     "notBetween", "isEmpty",
+    "=",
+    "!=",
+    "in",
+    "notIn",
+    "contains",
+    "doesNotContain",
+    "containsAny",
+    "beginsWith",
+    "doesNotBeginWith",
+    "endsWith",
+    "doesNotEndWith",
+    ">",
+    "<",
+    ">=",
+    "<=",
+    "between",
+    "notBetween",
+    "isEmpty",
     "isNotEmpty",
 };
 
@@ -44,7 +61,7 @@ static const char *const meta_names[] = {"$identifier", "$title",     "$blueprin
                                          "$datasource", "$createdAt", "$updatedAt", "$icon"};
 enum { META_COUNT = sizeof meta_names / sizeof *meta_names };
 
-static bool operator_of(struct mt_slice name, enum operator *out)
+static bool operator_of(struct mt_slice name, enum operator* out)
 {
     for (unsigned i = 0; i < OPERATORS; i++)
         if (mt_slice_is(name, operator_names[i])) {
@@ -66,7 +83,8 @@ static bool is_query(struct mt_val v)
     return mt_val_member(v, MT_SLICE("rules"), &member) || mt_val_member(v, MT_SLICE("combinator"), &member);
 }
 
-/* Is it a query? ---------------------------------------------------------------------------------------------------- */
+/* Is it a query?
+ * ---------------------------------------------------------------------------------------------------- */
 
 static bool check_rule(struct mt_val rule, struct mt_cat_refusal *why)
 {
@@ -78,7 +96,8 @@ static bool check_rule(struct mt_val rule, struct mt_cat_refusal *why)
     if (!operator_of(name, &op))
         return mt_cat_invalid(why, "search: the operator \"%.*s\" is not known", MT_CUT(name));
     if (!property.n)
-        return mt_cat_invalid(why, "search: a rule with the operator \"%.*s\" names no property", MT_CUT(name));
+        return mt_cat_invalid(why, "search: a rule with the operator \"%.*s\" names no property",
+                              MT_CUT(name));
     if (property.p[0] == '$') {
         unsigned i = 0;
         while (i < META_COUNT && !mt_slice_is(property, meta_names[i]))
@@ -101,10 +120,12 @@ static bool check(struct mt_val query, unsigned depth, struct mt_cat_refusal *wh
 {
     struct mt_slice combinator = text_member(query, "combinator");
     struct mt_val rules, rule;
-    if (!mt_val_is(query, MT_OBJECT) || !mt_val_member(query, MT_SLICE("rules"), &rules) || !mt_val_is(rules, MT_ARRAY))
+    if (!mt_val_is(query, MT_OBJECT) || !mt_val_member(query, MT_SLICE("rules"), &rules) ||
+        !mt_val_is(rules, MT_ARRAY))
         return mt_cat_invalid(why, "search: a query must be {\"combinator\",\"rules\":[…]}");
     if (!mt_slice_is(combinator, "and") && !mt_slice_is(combinator, "or"))
-        return mt_cat_invalid(why, "search: the combinator must be \"and\" or \"or\", not \"%.*s\"", MT_CUT(combinator));
+        return mt_cat_invalid(why, "search: the combinator must be \"and\" or \"or\", not \"%.*s\"",
+                              MT_CUT(combinator));
     if (depth == DEPTH_MAX)
         return mt_cat_invalid(why, "search: queries are nested deeper than %d", DEPTH_MAX);
     for (uint32_t i = 0; mt_val_index(rules, i, &rule); i++)
@@ -113,7 +134,8 @@ static bool check(struct mt_val query, unsigned depth, struct mt_cat_refusal *wh
     return true;
 }
 
-/* Does an entity match? --------------------------------------------------------------------------------------------- */
+/* Does an entity match?
+ * --------------------------------------------------------------------------------------------- */
 
 struct candidate {
     const struct mt_cat_row *row;
@@ -137,7 +159,8 @@ static struct mt_val parsed(struct mt_slice json, struct mt_doc **doc)
 static void look_up(struct candidate *c, struct mt_slice property, struct operand *out)
 {
     const struct mt_cat_row *row = c->row;
-    const struct mt_slice texts[META_COUNT] = {row->identifier, row->title, row->blueprint, {0}, row->datasource, {0}, {0}, row->icon};
+    const struct mt_slice texts[META_COUNT] = {
+        row->identifier, row->title, row->blueprint, {0}, row->datasource, {0}, {0}, row->icon};
     unsigned meta = 0;
     out->text = (struct mt_slice){0};
     out->value = (struct mt_val){0};
@@ -317,7 +340,8 @@ static bool matches(struct candidate *c, struct mt_val query)
     return !any; /* an empty "or" matches nothing (A-ENT-30), an empty "and" everything */
 }
 
-/* Which entities can match? ------------------------------------------------------------------------------------------ */
+/* Which entities can match?
+ * ------------------------------------------------------------------------------------------ */
 
 struct key {
     struct mt_slice blueprint, identifier;
@@ -409,7 +433,8 @@ static int by_key(const void *a, const void *b)
 }
 
 /* Gives each what matches; false: it has enough. */
-static bool offer(sqlite3_stmt *statement, struct mt_val query, bool (*each)(void *, const struct mt_cat_row *), void *ud)
+static bool offer(sqlite3_stmt *statement, struct mt_val query,
+                  bool (*each)(void *, const struct mt_cat_row *), void *ud)
 {
     struct mt_cat_row row;
     mt_cat_row_read(statement, &row);
@@ -476,7 +501,8 @@ int64_t mt_cat_listing(struct mt_cat_store *s, struct mt_slice prefix, struct mt
         mt_buf_put_json_string(out, mt_cat_column(rows, 2));
         mt_buf_puts(out, ",\"blueprint\":");
         mt_buf_put_json_string(out, mt_cat_column(rows, 1));
-        if (!mt_slice_is(mt_cat_column(rows, 4), "{}")) { /* they order deletes without dependents (A-ENT-24) */
+        if (!mt_slice_is(mt_cat_column(rows, 4),
+                         "{}")) { /* they order deletes without dependents (A-ENT-24) */
             mt_buf_puts(out, ",\"relations\":");
             mt_buf_put(out, mt_cat_column(rows, 4));
         }

@@ -16,35 +16,46 @@ enum {
     BUSY_MS = 1500 /* a predecessor that is ending needs a moment for its last checkpoint */
 };
 
-/* Entity columns that a listing reads come first: rows of more than a page then need no overflow page read. */
+/* Entity columns that a listing reads come first: rows of more than a page then need no overflow page read.
+ */
 static const char schema[] =
     "CREATE TABLE blueprint(identifier TEXT PRIMARY KEY, body TEXT NOT NULL, created INTEGER NOT NULL,"
     " updated INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE entity(id INTEGER PRIMARY KEY, blueprint TEXT NOT NULL, identifier TEXT NOT NULL,"
-    " datasource TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, title TEXT, icon TEXT, team TEXT,"
+    " datasource TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, title TEXT, icon TEXT, "
+    "team TEXT,"
     " relations TEXT NOT NULL, properties TEXT NOT NULL, UNIQUE(blueprint, identifier));"
     "CREATE TABLE relation(source INTEGER NOT NULL, name TEXT NOT NULL, target INTEGER NOT NULL,"
     " PRIMARY KEY(source, name, target)) WITHOUT ROWID;"
     "CREATE INDEX relation_target ON relation(target);"
     "CREATE TABLE integration(identifier TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE request(integration TEXT PRIMARY KEY, id TEXT NOT NULL, updated INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE request(integration TEXT PRIMARY KEY, id TEXT NOT NULL, updated INTEGER NOT NULL) WITHOUT "
+    "ROWID;"
     "CREATE TABLE example(integration TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,"
     " PRIMARY KEY(integration, kind)) WITHOUT ROWID;"
-    "CREATE TABLE resync(id INTEGER PRIMARY KEY, integration TEXT NOT NULL, status TEXT NOT NULL, started TEXT,"
+    "CREATE TABLE resync(id INTEGER PRIMARY KEY, integration TEXT NOT NULL, status TEXT NOT NULL, started "
+    "TEXT,"
     " ended TEXT, event TEXT);"
     "CREATE INDEX resync_integration ON resync(integration, id);"
-    "CREATE TABLE metric(resync INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY(resync, kind))"
+    "CREATE TABLE metric(resync INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY "
+    "KEY(resync, kind))"
     " WITHOUT ROWID;"
     "CREATE TABLE log(id INTEGER PRIMARY KEY, resync INTEGER NOT NULL, at TEXT, level TEXT NOT NULL,"
     " message TEXT NOT NULL);"
     "CREATE INDEX log_resync ON log(resync);"
-    "CREATE TABLE resource(kind TEXT NOT NULL, blueprint TEXT NOT NULL, identifier TEXT NOT NULL, body TEXT NOT NULL,"
+    "CREATE TABLE resource(kind TEXT NOT NULL, blueprint TEXT NOT NULL, identifier TEXT NOT NULL, body TEXT "
+    "NOT NULL,"
     " PRIMARY KEY(kind, blueprint, identifier)) WITHOUT ROWID;"
     "CREATE TABLE migration(id TEXT PRIMARY KEY, blueprint TEXT NOT NULL, actor TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TRIGGER resync_gone AFTER DELETE ON resync BEGIN"
-    " DELETE FROM metric WHERE resync=old.id; DELETE FROM log WHERE resync=old.id; END;";
+    " DELETE FROM metric WHERE resync=old.id; DELETE FROM log WHERE resync=old.id; END;"
+    "CREATE TRIGGER integration_gone AFTER DELETE ON integration BEGIN"
+    " DELETE FROM request WHERE integration=old.identifier; DELETE FROM example WHERE "
+    "integration=old.identifier;"
+    " DELETE FROM resync WHERE integration=old.identifier; END;";
 
-#define ROW "id, blueprint, identifier, datasource, created, updated, title, icon, team, relations, properties"
+#define ROW                                                                                                  \
+    "id, blueprint, identifier, datasource, created, updated, title, icon, team, relations, properties"
 
 static const char *const sql[MT_CAT_SQL_COUNT] = {
     [MT_CAT_BLUEPRINT_ALL] = "SELECT identifier, body, created, updated FROM blueprint ORDER BY identifier",
@@ -55,27 +66,32 @@ static const char *const sql[MT_CAT_SQL_COUNT] = {
     [MT_CAT_ROW_BY_ID] = "SELECT " ROW " FROM entity WHERE id=?1",
     [MT_CAT_ROW_SCAN] = "SELECT " ROW " FROM entity WHERE blueprint=?1 ORDER BY identifier",
     [MT_CAT_ROW_SCAN_ALL] = "SELECT " ROW " FROM entity ORDER BY id",
-    [MT_CAT_ROW_PAGE] = "SELECT " ROW " FROM entity WHERE blueprint=?1 ORDER BY identifier LIMIT ?2 OFFSET ?3",
+    [MT_CAT_ROW_PAGE] =
+        "SELECT " ROW " FROM entity WHERE blueprint=?1 ORDER BY identifier LIMIT ?2 OFFSET ?3",
     [MT_CAT_ROW_CURRENT] = "SELECT " ROW " FROM entity WHERE blueprint=?1 AND identifier=?2",
     [MT_CAT_ENTITY_ID] = "SELECT id FROM entity WHERE blueprint=?1 AND identifier=?2",
-    [MT_CAT_ENTITY_INSERT] =
-        "INSERT INTO entity(blueprint, identifier, datasource, created, updated, title, icon, team, relations,"
-        " properties) VALUES(?1,?2,?3,?4,?4,?5,?6,?7,?8,?9)",
-    [MT_CAT_ENTITY_UPDATE] = "UPDATE entity SET datasource=?2, updated=?3, title=?4, icon=?5, team=?6, relations=?7,"
-                             " properties=?8 WHERE id=?1",
+    [MT_CAT_ENTITY_INSERT] = "INSERT INTO entity(blueprint, identifier, datasource, created, updated, title, "
+                             "icon, team, relations,"
+                             " properties) VALUES(?1,?2,?3,?4,?4,?5,?6,?7,?8,?9)",
+    [MT_CAT_ENTITY_UPDATE] =
+        "UPDATE entity SET datasource=?2, updated=?3, title=?4, icon=?5, team=?6, relations=?7,"
+        " properties=?8 WHERE id=?1",
     [MT_CAT_ENTITY_CONTENT] = "UPDATE entity SET relations=?2, properties=?3 WHERE id=?1",
     [MT_CAT_ENTITY_DELETE] = "DELETE FROM entity WHERE id=?1",
     [MT_CAT_ENTITY_COUNT] = "SELECT count(*) FROM entity WHERE blueprint=?1",
-    [MT_CAT_ENTITY_LISTING] = "SELECT id, blueprint, identifier, datasource, relations FROM entity WHERE id>?1 AND"
-                              " updated<?2 ORDER BY id",
+    [MT_CAT_ENTITY_LISTING] =
+        "SELECT id, blueprint, identifier, datasource, relations FROM entity WHERE id>?1 AND"
+        " updated<?2 ORDER BY id",
     [MT_CAT_RELATION_INSERT] = "INSERT OR IGNORE INTO relation VALUES(?1,?2,?3)",
     [MT_CAT_RELATION_CLEAR] = "DELETE FROM relation WHERE source=?1",
     [MT_CAT_RELATION_DROP] = "DELETE FROM relation WHERE source=?1 AND name=?2 AND (?3 IS NULL OR target=?3)",
-    [MT_CAT_RELATION_SOURCES] = "SELECT r.source, r.name, e.blueprint, e.identifier FROM relation r JOIN entity e ON"
-                                " e.id=r.source WHERE r.target=?1 ORDER BY r.source",
-    [MT_CAT_RELATION_INCOMING] = "SELECT e.blueprint, e.identifier, e.title, r.name FROM relation r JOIN entity e ON"
-                                 " e.id=r.source WHERE r.target=?1 ORDER BY e.blueprint, r.name, e.identifier"
-                                 " LIMIT ?2",
+    [MT_CAT_RELATION_SOURCES] =
+        "SELECT r.source, r.name, e.blueprint, e.identifier FROM relation r JOIN entity e ON"
+        " e.id=r.source WHERE r.target=?1 ORDER BY r.source",
+    [MT_CAT_RELATION_INCOMING] =
+        "SELECT e.blueprint, e.identifier, e.title, r.name FROM relation r JOIN entity e ON"
+        " e.id=r.source WHERE r.target=?1 ORDER BY e.blueprint, r.name, e.identifier"
+        " LIMIT ?2",
     [MT_CAT_INTEGRATION_GET] = "SELECT body FROM integration WHERE identifier=?1",
     [MT_CAT_INTEGRATION_ALL] = "SELECT identifier, body FROM integration ORDER BY identifier",
     [MT_CAT_INTEGRATION_PUT] = "INSERT OR REPLACE INTO integration VALUES(?1,?2)",
@@ -84,15 +100,19 @@ static const char *const sql[MT_CAT_SQL_COUNT] = {
     [MT_CAT_REQUEST_PUT] = "INSERT OR REPLACE INTO request VALUES(?1,?2,?3)",
     [MT_CAT_EXAMPLE_GET] = "SELECT body FROM example WHERE integration=?1 AND kind=?2",
     [MT_CAT_EXAMPLE_PUT] = "INSERT OR REPLACE INTO example VALUES(?1,?2,?3)",
-    [MT_CAT_RESYNC_START] = "INSERT INTO resync(integration, status, started, ended, event) VALUES(?1,?2,?3,?4,?5)",
-    [MT_CAT_RESYNC_LAST] = "SELECT id, status, event FROM resync WHERE integration=?1 ORDER BY id DESC LIMIT 1",
+    [MT_CAT_RESYNC_START] =
+        "INSERT INTO resync(integration, status, started, ended, event) VALUES(?1,?2,?3,?4,?5)",
+    [MT_CAT_RESYNC_LAST] =
+        "SELECT id, status, event FROM resync WHERE integration=?1 ORDER BY id DESC LIMIT 1",
     [MT_CAT_RESYNC_END] = "UPDATE resync SET status=?2, ended=?3 WHERE id=?1",
     [MT_CAT_RESYNC_EVENT] = "UPDATE resync SET event=?2 WHERE id=?1",
     [MT_CAT_RESYNC_BY_EVENT] = "SELECT id FROM resync WHERE event=?1 AND (?2 IS NULL OR integration=?2)"
                                " ORDER BY id DESC LIMIT 1",
-    [MT_CAT_RESYNC_TRIM] = "DELETE FROM resync WHERE integration=?1 AND id NOT IN (SELECT id FROM resync WHERE"
-                           " integration=?1 ORDER BY id DESC LIMIT ?2)",
-    [MT_CAT_RESYNC_RECENT] = "SELECT id, integration, status, started, ended FROM resync ORDER BY id DESC LIMIT ?1",
+    [MT_CAT_RESYNC_TRIM] =
+        "DELETE FROM resync WHERE integration=?1 AND id NOT IN (SELECT id FROM resync WHERE"
+        " integration=?1 ORDER BY id DESC LIMIT ?2)",
+    [MT_CAT_RESYNC_RECENT] =
+        "SELECT id, integration, status, started, ended FROM resync ORDER BY id DESC LIMIT ?1",
     [MT_CAT_METRIC_PUT] = "INSERT OR REPLACE INTO metric VALUES(?1,?2,?3)",
     [MT_CAT_METRIC_LIST] = "SELECT kind, body FROM metric WHERE resync=?1 ORDER BY kind",
     [MT_CAT_LOG_PUT] = "INSERT INTO log(resync, at, level, message) VALUES(?1,?2,?3,?4)",
@@ -127,8 +147,8 @@ static void fail(struct mt_cat_store *s)
     default:
         break;
     }
-    mt_fail(&s->err, MT_EIO, "catalog %s: %s (SQLite %d)%s", s->path ? s->path : "in memory", sqlite3_errmsg(s->db),
-            code, advice);
+    mt_fail(&s->err, MT_EIO, "catalog %s: %s (SQLite %d)%s", s->path ? s->path : "in memory",
+            sqlite3_errmsg(s->db), code, advice);
 }
 
 sqlite3_stmt *mt_cat_store_sql(struct mt_cat_store *s, enum mt_cat_sql which)
@@ -228,20 +248,23 @@ static enum mt_rc refuse(struct mt_cat_store *s, struct mt_err *err)
     switch (code) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return mt_fail(err, MT_EBUSY,
-                       "catalog %s is open in another process (a moontide catalog or resync); stop that one, or name "
-                       "another file with --db",
-                       path);
+        return mt_fail(
+            err, MT_EBUSY,
+            "catalog %s is open in another process (a moontide catalog or resync); stop that one, or name "
+            "another file with --db",
+            path);
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
-        return mt_fail(err, MT_EIO,
-                       "catalog %s is damaged or no database (%s); move it away, and the next resync fills a new one",
-                       path, why);
+        return mt_fail(
+            err, MT_EIO,
+            "catalog %s is damaged or no database (%s); move it away, and the next resync fills a new one",
+            path, why);
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_CANTOPEN:
-        return mt_fail(err, MT_EIO, "catalog %s cannot be opened for writing (%s); look at the rights of the file and "
-                                    "of its folder",
+        return mt_fail(err, MT_EIO,
+                       "catalog %s cannot be opened for writing (%s); look at the rights of the file and "
+                       "of its folder",
                        path, why);
     default:
         return mt_fail(err, MT_EIO, "catalog %s: %s", path, why);
@@ -263,20 +286,23 @@ static int number_of(struct mt_cat_store *s, const char *pragma, int *out)
 static enum mt_rc prepare(struct mt_cat_store *s, struct mt_err *err)
 {
     int application = 0, version = 0, tables = 0;
-    /* The lock is held while the process lives: the blueprints are parsed once, and a second writer would not see them
-     * change. With it, write-ahead logging needs no shared memory. Committed is what reached the log: it survives the
-     * end of the process, and syncing is left to checkpoints (synchronous=NORMAL). */
-    static const char mode[] = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-                               "PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY; BEGIN IMMEDIATE; COMMIT";
+    /* The lock is held while the process lives: the blueprints are parsed once, and a second writer would not
+     * see them change. With it, write-ahead logging needs no shared memory. Committed is what reached the
+     * log: it survives the end of the process, and syncing is left to checkpoints (synchronous=NORMAL). */
+    static const char mode[] =
+        "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+        "PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY; BEGIN IMMEDIATE; COMMIT";
     sqlite3_busy_timeout(s->db, BUSY_MS);
     if (number_of(s, "PRAGMA application_id", &application) != SQLITE_OK ||
         number_of(s, "PRAGMA user_version", &version) != SQLITE_OK ||
         number_of(s, "SELECT count(*) FROM sqlite_schema", &tables) != SQLITE_OK)
         return refuse(s, err);
     if (tables && application != APPLICATION_ID)
-        return mt_fail(err, MT_EIO, "%s is a database, but no catalog of moontide; name another file with --db", s->path);
+        return mt_fail(err, MT_EIO,
+                       "%s is a database, but no catalog of moontide; name another file with --db", s->path);
     if (version > VERSION)
-        return mt_fail(err, MT_EIO, "catalog %s was written by a newer moontide (format %d, this one knows %d)", s->path,
+        return mt_fail(err, MT_EIO,
+                       "catalog %s was written by a newer moontide (format %d, this one knows %d)", s->path,
                        version, VERSION);
     if (sqlite3_exec(s->db, mode, NULL, NULL, NULL) != SQLITE_OK)
         return refuse(s, err);
@@ -289,7 +315,8 @@ static enum mt_rc prepare(struct mt_cat_store *s, struct mt_err *err)
             return refuse(s, err);
     }
     for (size_t i = 0; i < MT_CAT_SQL_COUNT; i++)
-        if (sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i], NULL) != SQLITE_OK)
+        if (sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i], NULL) !=
+            SQLITE_OK)
             return refuse(s, err);
     return MT_OK;
 }

@@ -1,8 +1,8 @@
 /* The catalog's database: one SQLite connection, used on the catalog's thread only.
  *
  * Errors are sticky: the first statement that fails records why, later ones do nothing, and the next
- * mt_cat_store_commit rolls the whole group back. So the code between two commits is written as if nothing could
- * fail. */
+ * mt_cat_store_commit rolls the whole group back. So the code between two commits is written as if nothing
+ * could fail. */
 #ifndef MT_CATALOG_STORE_H
 #define MT_CATALOG_STORE_H
 
@@ -66,7 +66,7 @@ struct mt_cat_blueprints;
 struct mt_cat_store {
     sqlite3 *db;
     sqlite3_stmt *statements[MT_CAT_SQL_COUNT];
-    char *path; /* NULL: in memory */
+    char *path;   /* NULL: in memory */
     bool writing; /* a transaction is open */
     bool failed;
     struct mt_err err; /* why, when failed */

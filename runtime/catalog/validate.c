@@ -26,15 +26,18 @@ static enum mt_cat_format format_read(struct mt_slice text)
     static const struct {
         const char *name;
         enum mt_cat_format format;
-    } known[] = {{"url", MT_CAT_URL},   {"uri", MT_CAT_URL},         {"email", MT_CAT_EMAIL}, {"date-time", MT_CAT_DATE_TIME},
-                 {"ipv4", MT_CAT_IPV4}, {"timer", MT_CAT_DATE_TIME}, {"ipv6", MT_CAT_IPV6}};
+    } known[] = {{"url", MT_CAT_URL},     {"uri", MT_CAT_URL},
+                 {"email", MT_CAT_EMAIL}, {"date-time", MT_CAT_DATE_TIME},
+                 {"ipv4", MT_CAT_IPV4},   {"timer", MT_CAT_DATE_TIME},
+                 {"ipv6", MT_CAT_IPV6}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (mt_slice_is(text, known[i].name))
             return known[i].format;
     return MT_CAT_PLAIN; /* yaml, markdown, proto, user, team …: how text is shown, not what it may hold */
 }
 
-static bool rule_read(struct mt_slice name, struct mt_val definition, struct mt_cat_rule *out, struct mt_cat_refusal *why)
+static bool rule_read(struct mt_slice name, struct mt_val definition, struct mt_cat_rule *out,
+                      struct mt_cat_refusal *why)
 {
     struct mt_val v;
     *out = (struct mt_cat_rule){0};
@@ -42,10 +45,11 @@ static bool rule_read(struct mt_slice name, struct mt_val definition, struct mt_
         if (!mt_val_is(v, MT_STRING))
             return mt_cat_invalid(why, "property \"%.*s\": its type must be text", MT_CUT(name));
         if (!type_read(mt_val_string(v), &out->type))
-            mt_log_repeat(MT_WARN, "catalog-type",
-                          "property \"%.*s\" has the type \"%.*s\", which the catalog does not know: its values are "
-                          "taken as they come",
-                          MT_CUT(name), MT_CUT(mt_val_string(v)));
+            mt_log_repeat(
+                MT_WARN, "catalog-type",
+                "property \"%.*s\" has the type \"%.*s\", which the catalog does not know: its values are "
+                "taken as they come",
+                MT_CUT(name), MT_CUT(mt_val_string(v)));
     }
     if (mt_val_member(definition, MT_SLICE("format"), &v))
         out->format = format_read(mt_val_string(v));
@@ -156,8 +160,8 @@ static const char *format_misses(enum mt_cat_format format, struct mt_slice s)
     return NULL;
 }
 
-static bool rule_check(const struct mt_cat_rule *rule, struct mt_slice name, const char *part, struct mt_val value,
-                       struct mt_cat_refusal *why)
+static bool rule_check(const struct mt_cat_rule *rule, struct mt_slice name, const char *part,
+                       struct mt_val value, struct mt_cat_refusal *why)
 {
     static const char *const kinds[] = {"null", "boolean", "number", "string", "array", "object"};
     enum mt_kind kind = mt_val_kind(value);
@@ -167,8 +171,8 @@ static bool rule_check(const struct mt_cat_rule *rule, struct mt_slice name, con
     if (kind == MT_STRING && rule->format) {
         const char *missed = format_misses(rule->format, mt_val_string(value));
         if (missed)
-            return mt_cat_invalid(why, "property \"%.*s\"%s must be %s, not \"%.*s\"", MT_CUT(name), part, missed,
-                                  MT_CUT(mt_val_string(value)));
+            return mt_cat_invalid(why, "property \"%.*s\"%s must be %s, not \"%.*s\"", MT_CUT(name), part,
+                                  missed, MT_CUT(mt_val_string(value)));
     }
     if (rule->allowed.doc) {
         struct mt_val one;
@@ -191,7 +195,8 @@ bool mt_cat_property_check(const struct mt_cat_property *p, struct mt_val value,
         return true;
     if (!rule_check(&p->rule, p->name, "", value, why))
         return false;
-    if (p->rule.type != MT_CAT_ARRAY || (p->items.type == MT_CAT_ANY && !p->items.format && !p->items.allowed.doc))
+    if (p->rule.type != MT_CAT_ARRAY ||
+        (p->items.type == MT_CAT_ANY && !p->items.format && !p->items.allowed.doc))
         return true;
     for (struct mt_iter it = mt_iter_of(value); mt_iter_next(&it, &none, &item);)
         if (!rule_check(&p->items, p->name, " (an element)", item, why))
@@ -204,8 +209,8 @@ bool mt_cat_identifier_check(struct mt_slice identifier, const char *of_what, st
     if (!identifier.n)
         return mt_cat_invalid(why, "%s must not be empty", of_what);
     if (identifier.n > IDENTIFIER_MAX)
-        return mt_cat_invalid(why, "%s is %zu bytes long, at most %d are allowed: \"%.*s…\"", of_what, identifier.n,
-                              IDENTIFIER_MAX, MT_CUT(identifier));
+        return mt_cat_invalid(why, "%s is %zu bytes long, at most %d are allowed: \"%.*s…\"", of_what,
+                              identifier.n, IDENTIFIER_MAX, MT_CUT(identifier));
     if (memchr(identifier.p, '\0', identifier.n))
         return mt_cat_invalid(why, "%s holds a NUL byte", of_what);
     return true;

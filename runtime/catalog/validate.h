@@ -1,5 +1,5 @@
-/* One property of a blueprint, and whether a value fits it (the subset of JSON Schema that Port's blueprints use).
- * Pure functions. */
+/* One property of a blueprint, and whether a value fits it (the subset of JSON Schema that Port's blueprints
+ * use). Pure functions. */
 #ifndef MT_CATALOG_VALIDATE_H
 #define MT_CATALOG_VALIDATE_H
 

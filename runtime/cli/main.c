@@ -10,22 +10,9 @@ const struct mt_command *const mt_commands[] = {
 #ifdef MT_HAVE_VALIDATE
     &mt_command_validate,
 #endif
-#ifdef MT_HAVE_MAP
-    &mt_command_map,
-#endif
-#ifdef MT_HAVE_JQ
-    &mt_command_jq,
-#endif
-#ifdef MT_HAVE_RESYNC
-    &mt_command_resync,
-#endif
-#ifdef MT_HAVE_PLAN
-    &mt_command_plan,
-#endif
-#ifdef MT_HAVE_CATALOG
-    &mt_command_catalog,
-#endif
-    &mt_command_help,     &mt_command_version, &mt_command_busted, NULL,
+    &mt_command_map,      &mt_command_jq,      &mt_command_resync,
+    &mt_command_plan,     &mt_command_catalog, &mt_command_help,
+    &mt_command_version,  &mt_command_busted,  NULL,
 };
 
 const struct mt_command *mt_command_find(const char *name)

@@ -95,6 +95,16 @@ void mt_call_waits_until(struct mt_http_call *call,
                          int64_t wall_us); /* 0: no longer; shown in the group's stats */
 void mt_call_cancel_rest(struct mt_http *http);
 
+/* redirect.c */
+enum { MT_MAX_URL = 64 << 10 };
+enum mt_redirect {
+    MT_REDIRECT_NONE,
+    MT_REDIRECT_FOLLOW,
+    MT_REDIRECT_FAILED
+};                                                       /* failed: call->err says why */
+enum mt_redirect mt_redirect(struct mt_http_call *call); /* an answer came: sets hop_… to where it leads */
+bool mt_redirect_is_home(const struct mt_http_call *call);
+
 /* retry.c */
 enum mt_again { MT_NEVER, MT_AFTER_BACKOFF, MT_AFTER_ANNOUNCED };
 struct mt_plan {

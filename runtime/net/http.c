@@ -22,7 +22,6 @@ enum {
     DEFAULT_CONNECT_TIMEOUT_MS = 10 * 1000,
     DEFAULT_DEADLINE_MS = 60 * 1000,
     MAX_HEADERS = 256 << 10,
-    MAX_URL = 64 << 10,
 };
 #define DEFAULT_MAX_BODY ((size_t)256 << 20)
 
@@ -241,72 +240,6 @@ static void end_or_repeat(struct mt_http_call *call, bool failed, bool transient
 
 static void send_hop(struct mt_http_call *call);
 
-static bool is_redirect(int status)
-{
-    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-static bool same_origin(const char *a, const char *b)
-{
-    struct mt_buf x, y;
-    mt_buf_init(&x, MAX_URL);
-    mt_buf_init(&y, MAX_URL);
-    bool same = mt_url_origin(mt_slice_of(a), &x) && mt_url_origin(mt_slice_of(b), &y) &&
-                mt_slice_eq(mt_buf_slice(&x), mt_buf_slice(&y));
-    mt_buf_fini(&x);
-    mt_buf_fini(&y);
-    return same;
-}
-
-/* RFC 9110 section 15.4. Returns false when the answer is to be given back as it is, or call->err says why it
- * cannot be followed. */
-static bool follow(struct mt_http_call *call, bool *out_failed)
-{
-    struct mt_slice location;
-    int status = call->res.status;
-    *out_failed = false;
-    if (!call->max_redirects || !is_redirect(status) || !mt_http_header(&call->res, "location", &location) ||
-        !location.n)
-        return false;
-    const char *from = call->hop_url ? call->hop_url : call->url;
-    struct mt_buf target, origin;
-    mt_buf_init(&target, MAX_URL);
-    mt_buf_init(&origin, MAX_URL);
-    struct mt_err why;
-    bool followed = false;
-    *out_failed = true;
-    call->err = (struct mt_err){0};
-    if (call->redirects >= call->max_redirects) {
-        mt_fail(&call->err, MT_ELIMIT, "redirected more than %u times: a loop?", call->max_redirects);
-    } else if (mt_url_resolve(mt_slice_of(from), location, &target, &why) != MT_OK) {
-        mt_fail(&call->err, MT_EHTTP, "status %d redirects to %.*s", status, 300, why.text);
-    } else if (!mt_url_origin(mt_buf_slice(&target), &origin)) {
-        struct mt_buf shown;
-        mt_buf_init(&shown, 4 * MT_FOREIGN);
-        mt_url_redact(mt_buf_slice(&target), &shown);
-        mt_fail(&call->err, MT_EHTTP, "status %d redirects to %s: only http and https are followed", status,
-                mt_buf_text(&shown));
-        mt_buf_fini(&shown);
-    } else {
-        bool post = strcmp(call->hop_method, "POST") == 0;
-        if ((status == 303 && strcmp(call->hop_method, "HEAD") != 0) || (post && status <= 302)) {
-            call->hop_method = "GET";
-            call->hop_bare = true;
-        }
-        free(call->hop_url);
-        call->hop_url = mt_strdup(mt_buf_text(&target));
-        call->redirects++;
-        *out_failed = false;
-        followed = true;
-        send_hop(call);
-    }
-    if (*out_failed)
-        call->err.status = status;
-    mt_buf_fini(&target);
-    mt_buf_fini(&origin);
-    return followed;
-}
-
 static void on_ended(void *ud, const struct mt_outcome *outcome)
 {
     struct mt_http_call *call = ud;
@@ -315,8 +248,17 @@ static void on_ended(void *ud, const struct mt_outcome *outcome)
     if (failed) {
         call->err = (struct mt_err){0};
         mt_fail(&call->err, outcome->rc, "%s", outcome->cause);
-    } else if (follow(call, &failed)) {
-        return;
+    } else {
+        switch (mt_redirect(call)) {
+        case MT_REDIRECT_FOLLOW:
+            send_hop(call);
+            return;
+        case MT_REDIRECT_FAILED:
+            failed = true;
+            break;
+        case MT_REDIRECT_NONE:
+            break;
+        }
     }
     end_or_repeat(call, failed, outcome->transient);
 }
@@ -324,7 +266,7 @@ static void on_ended(void *ud, const struct mt_outcome *outcome)
 static void send_hop(struct mt_http_call *call)
 {
     const char *url = call->hop_url ? call->hop_url : call->url;
-    bool home = !call->hop_url || same_origin(call->url, url);
+    bool home = mt_redirect_is_home(call);
     struct mt_header *headers = mt_alloc((call->header_count + 1) * sizeof *headers);
     size_t n = 0;
     for (size_t i = 0; i < call->header_count; i++) {
@@ -444,12 +386,12 @@ static bool is_value(const char *text)
 static const char *fault_of(const struct mt_http_request *req)
 {
     struct mt_buf origin;
-    mt_buf_init(&origin, MAX_URL);
+    mt_buf_init(&origin, MT_MAX_URL);
     bool absolute = mt_url_origin(mt_slice_of(req->url), &origin);
     mt_buf_fini(&origin);
     if (!absolute)
         return "not an absolute http or https URL";
-    if (strlen(req->url) > MAX_URL)
+    if (strlen(req->url) > MT_MAX_URL)
         return "the URL is longer than 64 KB";
     for (const char *p = req->url; *p; p++)
         if ((unsigned char)*p <= ' ' || *p == 0x7F)

@@ -3,8 +3,8 @@
  * What evhttp of libevent 2.1 needs to be kept from:
  * - Bytes that arrive while a request without a body waits for its answer (a pipelined request, the body of a
  * DELETE) make it end the process ("illegal connection state"): reading is off from the request to its reply.
- * - A body of GET, HEAD, DELETE or OPTIONS is not read, its bytes would be taken for the next request: such a
- * connection closes after the reply.
+ * - Whether it reads the body of a GET or DELETE depends on its version, and bytes that it leaves would be taken
+ * for the next request: a connection on which a body was announced and is missing closes after the reply.
  * - It frees a request with its connection, also one that is still to be answered: at the end those are taken
  * over first.
  * - A reply to HEAD would carry the body. */
@@ -69,16 +69,9 @@ static void on_request(struct evhttp_request *ev, void *arg)
         r->next->link = &r->next;
     server->pending = r;
     bufferevent_disable(evhttp_connection_get_bufferevent(evhttp_request_get_connection(ev)), EV_READ);
-    switch (evhttp_request_get_command(ev)) {
-    case EVHTTP_REQ_POST:
-    case EVHTTP_REQ_PUT:
-    case EVHTTP_REQ_PATCH:
-        break;
-    default: {
-        const char *length = mt_request_header(r, "Content-Length");
-        r->closes = (length && strcmp(length, "0") != 0) || mt_request_header(r, "Transfer-Encoding");
-    }
-    }
+    const char *length = mt_request_header(r, "Content-Length");
+    bool announced = (length && strtoull(length, NULL, 10) > 0) || mt_request_header(r, "Transfer-Encoding");
+    r->closes = announced && !mt_request_body(r).n;
     server->handle(server->ud, r);
 }
 

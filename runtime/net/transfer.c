@@ -1,5 +1,5 @@
-/* libcurl's multi interface on the loop: see transfer.h. Called by http.c, on the loop's thread. The only
- * file that knows libcurl.
+/* libcurl's multi interface on the loop: see transfer.h. Called by http.c, on the loop's thread. This file and
+ * ending.c are the only ones that know libcurl.
  *
  * A socket of libcurl has one persistent event, found by its descriptor; the close-socket callback ends it,
  * because libcurl may close a socket without telling the socket callback, and the descriptor would be reused
@@ -10,7 +10,6 @@
 
 #include <assert.h>
 #include <curl/curl.h>
-#include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -20,6 +19,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "net/ending.h"
 #include "net/url.h"
 
 enum {
@@ -50,9 +50,7 @@ struct mt_transfer {
     struct mt_http_stats *stats;
     void (*ended)(void *ud, const struct mt_outcome *outcome);
     void *ud;
-    uint32_t timeout_ms;
-    bool in_headers, body_full, body_refused, headers_refused;
-    char error[CURL_ERROR_SIZE];
+    struct mt_ending ending;
 };
 
 /* ---- events ---- */
@@ -199,12 +197,12 @@ static size_t curl_read_header(char *p, size_t size, size_t n, void *arg)
     n *= size;
     if (n >= 5 && memcmp(p, "HTTP/", 5) == 0) { /* also after an informational answer */
         mt_buf_clear(headers);
-        t->in_headers = true;
+        t->ending.in_headers = true;
         return n;
     }
     struct mt_slice line = trimmed(p, n);
     if (!line.n) {
-        t->in_headers = false;
+        t->ending.in_headers = false;
         return n;
     }
     const char *colon = memchr(p, ':', n);
@@ -226,7 +224,7 @@ static size_t curl_read_header(char *p, size_t size, size_t n, void *arg)
     }
 out:
     if (headers->failed) {
-        t->headers_refused = true;
+        t->ending.headers_refused = true;
         return 0;
     }
     return n;
@@ -237,146 +235,13 @@ static size_t curl_read_body(char *p, size_t size, size_t n, void *arg)
     struct mt_transfer *t = arg;
     n *= size;
     if (!mt_buf_add(&t->res->body, p, n)) {
-        t->body_refused = true;
-        t->body_full = n > t->res->body.max - t->res->body.n; /* else memory was refused */
+        t->ending.body_refused = true;
+        t->ending.body_full = n > t->res->body.max - t->res->body.n; /* else memory was refused */
         return 0;
     }
     if (t->stats)
         atomic_fetch_add_explicit(&t->stats->bytes, n, memory_order_relaxed);
     return n;
-}
-
-/* ---- outcome ---- */
-
-static const char *unit_of(double bytes, double *out_size)
-{
-    *out_size = bytes >= 1 << 20 ? (double)(1 << 20) : bytes >= 1 << 10 ? (double)(1 << 10) : 1;
-    return bytes >= 1 << 20 ? "MB" : bytes >= 1 << 10 ? "KB" : "bytes";
-}
-
-static const char *size_text(double bytes, char out[32])
-{
-    double size;
-    const char *unit = unit_of(bytes, &size);
-    snprintf(out, 32, "%.*f %s", size > 1 && bytes / size < 9.95 ? 1 : 0, bytes / size, unit);
-    return out;
-}
-
-/* " after 12 of 40 KB", or nothing when no byte of a body came. */
-static const char *progress(struct mt_transfer *t, char out[96])
-{
-    curl_off_t got = 0, expected = -1;
-    char of[32];
-    double size;
-    curl_easy_getinfo(t->easy, CURLINFO_SIZE_DOWNLOAD_T, &got);
-    curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &expected);
-    out[0] = '\0';
-    if (expected > 0) {
-        unit_of((double)expected, &size);
-        snprintf(out, 96, " after %.*f of %s", got && (double)got / size < 0.95 ? 1 : 0, (double)got / size,
-                 size_text((double)expected, of));
-    } else if (got > 0) {
-        snprintf(out, 96, " after %s", size_text((double)got, of));
-    }
-    return out;
-}
-
-static void explain(struct mt_transfer *t, CURLcode code, struct mt_outcome *o)
-{
-    char after[96], limit[32];
-    long os_error = 0;
-    const char *detail = t->error[0] ? t->error : curl_easy_strerror(code);
-    curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_error);
-    progress(t, after);
-    o->rc = MT_ENET;
-    o->transient = true;
-    if (t->headers_refused || (code == CURLE_OUT_OF_MEMORY && t->in_headers)) {
-        /* libcurl reports a single header line above 100 KB, its own limit, as missing memory. */
-        o->rc = MT_ELIMIT;
-        o->transient = false;
-        snprintf(o->cause, sizeof o->cause, "the headers of the answer are larger than %s",
-                 size_text((double)(t->headers_refused ? t->res->headers.max : 100 << 10), limit));
-        return;
-    }
-    if (t->body_refused) {
-        o->rc = t->body_full ? MT_ELIMIT : MT_ENOMEM;
-        o->transient = false;
-        if (t->body_full)
-            snprintf(o->cause, sizeof o->cause,
-                     "the body of the answer is larger than %s (decoded), the limit of this request",
-                     size_text((double)t->res->body.max, limit));
-        else
-            snprintf(o->cause, sizeof o->cause, "no memory for the body of the answer%s", after);
-        return;
-    }
-    switch (code) {
-    case CURLE_URL_MALFORMAT:
-        o->rc = MT_EINVAL;
-        o->transient = false;
-        snprintf(o->cause, sizeof o->cause, "not a URL: %.200s", detail);
-        break;
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-        snprintf(o->cause, sizeof o->cause, "cannot resolve the name of the %s: %.200s",
-                 code == CURLE_COULDNT_RESOLVE_PROXY ? "proxy" : "host", detail);
-        break;
-    case CURLE_COULDNT_CONNECT:
-        snprintf(o->cause, sizeof o->cause, "cannot connect: %.200s",
-                 os_error ? strerror((int)os_error) : detail);
-        break;
-    case CURLE_OPERATION_TIMEDOUT:
-        if (strncasecmp(t->error, "Connection", 10) == 0 ||
-            strncasecmp(t->error, "Failed to connect", 17) == 0)
-            snprintf(o->cause, sizeof o->cause, "cannot connect in time: %.200s", detail);
-        else
-            snprintf(o->cause, sizeof o->cause, "no complete answer within %.1f s, timed out%s",
-                     t->timeout_ms / 1000.0, after);
-        break;
-    case CURLE_PARTIAL_FILE:
-        snprintf(o->cause, sizeof o->cause, "the answer was cut short%s", after);
-        break;
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM:
-        if (os_error)
-            snprintf(o->cause, sizeof o->cause, "%s%s",
-                     os_error == ECONNRESET ? "connection reset" : strerror((int)os_error), after);
-        else
-            snprintf(o->cause, sizeof o->cause, "the connection failed%s: %.200s", after, detail);
-        break;
-    case CURLE_GOT_NOTHING:
-        snprintf(o->cause, sizeof o->cause, "the server closed the connection without an answer");
-        break;
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_ISSUER_ERROR:
-        o->transient = false;
-        snprintf(o->cause, sizeof o->cause,
-                 "the server's certificate is not trusted: %.200s (name your CA's file in SSL_CERT_FILE or "
-                 "its folder in "
-                 "SSL_CERT_DIR)",
-                 detail);
-        break;
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CERTPROBLEM:
-        o->transient = false;
-        snprintf(o->cause, sizeof o->cause,
-                 "cannot read the trusted certificates (see SSL_CERT_FILE, SSL_CERT_DIR): %.200s", detail);
-        break;
-    case CURLE_BAD_CONTENT_ENCODING:
-    case CURLE_WRITE_ERROR: /* not refused by us: the decoder's */
-        o->rc = MT_EDATA;
-        snprintf(o->cause, sizeof o->cause, "the compressed body is damaged%s", after);
-        break;
-    case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9, that is: no status line */
-    case CURLE_WEIRD_SERVER_REPLY:
-        o->rc = MT_EDATA;
-        snprintf(o->cause, sizeof o->cause, "the answer is not HTTP: %.200s", detail);
-        break;
-    default:
-        snprintf(o->cause, sizeof o->cause, "%.200s%s", detail, after);
-    }
-    mt_mask(o->cause);
 }
 
 static void release(struct mt_transfer *t)
@@ -411,7 +276,7 @@ static void drain(struct mt_transfers *set)
         struct mt_outcome outcome = {.rc = MT_OK};
         t->res->status = (int)status;
         if (code != CURLE_OK)
-            explain(t, code, &outcome);
+            mt_ending_explain(&t->ending, easy, code, t->res, &outcome);
         void (*ended)(void *, const struct mt_outcome *) = t->ended;
         void *ud = t->ud;
         curl_multi_remove_handle(set->multi, easy);
@@ -562,7 +427,7 @@ static CURLcode configure(struct mt_transfer *t, const struct mt_exchange *x)
     struct mt_transfers *set = t->set;
     CURLcode code = CURLE_OK;
     SET(CURLOPT_PRIVATE, t);
-    SET(CURLOPT_ERRORBUFFER, t->error);
+    SET(CURLOPT_ERRORBUFFER, t->ending.text);
     SET(CURLOPT_URL, x->url);
     SET(CURLOPT_PATH_AS_IS, 1L);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
@@ -622,7 +487,7 @@ struct mt_transfer *mt_transfer_start(struct mt_transfers *set, const struct mt_
                               .stats = exchange->stats,
                               .ended = ended,
                               .ud = ud,
-                              .timeout_ms = exchange->timeout_ms};
+                              .ending.timeout_ms = exchange->timeout_ms};
     t->easy = set->idle_count ? set->idle[--set->idle_count] : curl_easy_init();
     if (!t->easy)
         abort();

@@ -395,7 +395,7 @@ static void convert_node(struct converting *c, struct mt_val v, const struct fra
     check_depth(c, at, view);
     const int type = mt_view_written(L, view);
     const int overlay = type == LUA_TTABLE ? lua_gettop(L) : 0;
-    if (type == LUA_TNIL)
+    if (type == LUA_TNIL && !view->box->mixed)
         mt_build_ref(c->builder, v);
     else if (mt_val_is(v, MT_ARRAY))
         convert_written_array(c, v, overlay, view, at);
@@ -461,7 +461,7 @@ static struct mt_doc *to_doc(lua_State *L, int index, bool secrets)
     index = lua_absindex(L, index);
     luaL_checkstack(L, 16, NULL);
     const struct mt_view *view = mt_view_test(L, index);
-    if (view && !view->box->written) {
+    if (view && !view->box->written && !view->box->mixed) {
         const struct mt_val root = mt_doc_root(view->box->doc);
         if (root.doc == view->val.doc && root.at == view->val.at) {
             mt_view_read_all(L, view);

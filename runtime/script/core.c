@@ -233,12 +233,14 @@ static int scope_ended(lua_State *L, int status, lua_KContext context)
 
 /* scope(name, fn, …): a task of its own, so that its scope is fixed whatever coroutine it is called in, and a
  * yield in it is a batch of that scope. */
-static int core_scope(lua_State *L)
+static int scope(lua_State *L, int first)
 {
     size_t n;
-    const char *name = luaL_checklstring(L, 1, &n);
-    luaL_argcheck(L, n > 0 && n <= 256 && strlen(name) == n, 1, "a scope's name has 1 to 256 bytes");
-    luaL_checktype(L, 2, LUA_TFUNCTION);
+    const char *name = luaL_checklstring(L, first, &n);
+    luaL_argcheck(L, n > 0 && n <= 256 && strlen(name) == n, first, "a scope's name has 1 to 256 bytes");
+    luaL_checktype(L, first + 1, LUA_TFUNCTION);
+    if (first > 1)
+        lua_remove(L, 1);
     struct mt_task *parent = spawner(L);
     check_can_wait(L, "ctx:scope");
     struct mt_task *task = mt_task_new(L, parent->run, parent, lua_gettop(L) - 2, name);
@@ -252,11 +254,15 @@ static int core_scope(lua_State *L)
     return mt_op_wait(L, &join->op, scope_ended);
 }
 
+static int core_scope(lua_State *L)
+{
+    return scope(L, 1);
+}
+
 static int context_scope(lua_State *L)
 {
     luaL_argcheck(L, lua_istable(L, 1), 1, "call it as ctx:scope(name, fn)");
-    lua_remove(L, 1);
-    return core_scope(L);
+    return scope(L, 2);
 }
 
 static int core_on_scope_end(lua_State *L)

@@ -134,21 +134,27 @@ static void request_done(void *ud, struct mt_http_response *res, const struct mt
     mt_op_complete(&r->op);
 }
 
-/* "HTTP 404: " and the beginning of what the API said about it, on one line. */
+/* "HTTP 404: " and the beginning of what the API said about it, on one line. Masked before it is cut, so that
+ * no half of a secret survives. */
 static void status_error(struct mt_script_request *r)
 {
-    char said[MT_FOREIGN + 1];
-    size_t n = 0;
+    char said[4 * MT_FOREIGN + 1];
     const struct mt_buf *body = &r->response.body;
-    for (size_t i = 0; i < body->n && n < MT_FOREIGN; i++) {
-        unsigned char c = (unsigned char)body->p[i];
-        if (c > ' ')
-            said[n++] = (char)c;
+    size_t window = body->n < sizeof said - 1 ? body->n : sizeof said - 1, n = 0;
+    for (size_t i = 0; i < window; i++)
+        said[i] = body->p[i] ? body->p[i] : ' ';
+    said[window] = '\0';
+    mt_mask(said);
+    const char *p = said;
+    for (; *p && n < MT_FOREIGN; p++) {
+        if ((unsigned char)*p > ' ')
+            said[n++] = *p;
         else if (n && said[n - 1] != ' ')
             said[n++] = ' ';
     }
-    while (n && ((unsigned char)said[n - 1] & 0xc0) == 0x80 && n == MT_FOREIGN)
-        n--; /* the cut may be inside a character */
+    if (((unsigned char)*p & 0xc0) == 0x80) /* the cut is inside a character */
+        while (n && ((unsigned char)said[--n] & 0xc0) == 0x80)
+            continue;
     said[n] = '\0';
     mt_fail(&r->err, MT_EHTTP, "HTTP %d%s%s", r->response.status, n ? ": " : "", said);
     r->err.status = r->response.status;
@@ -257,10 +263,25 @@ static int http_admission(lua_State *L)
     return 1;
 }
 
+/* core.data_error(message, method, url) → the error of an answer that is not what it should be, for pages */
+static int data_error(lua_State *L)
+{
+    struct mt_err err;
+    mt_fail(&err, MT_EDATA, "%s", luaL_checkstring(L, 1));
+    mt_push_error(L, &err, (struct mt_slice){NULL, 0});
+    lua_pushvalue(L, 2);
+    lua_setfield(L, -2, "method");
+    lua_pushvalue(L, 3);
+    lua_setfield(L, -2, "url");
+    return 1;
+}
+
 void mt_bind_http(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"http_send", http_send}, {"http_admission", http_admission}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"http_send", http_send},
+                                         {"http_admission", http_admission},
+                                         {"data_error", data_error},
+                                         {NULL, NULL}};
     luaL_newmetatable(L, ADMISSION);
     lua_pushcfunction(L, admission_gc);
     lua_setfield(L, -2, "__gc");

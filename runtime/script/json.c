@@ -84,7 +84,7 @@ static int json_encode(lua_State *L)
     struct mt_scratch *scratch = mt_scratch_push(L);
     mt_buf_init(&scratch->buf, vm->memory_max);
     struct mt_val value;
-    if (view && !view->box->written) {
+    if (view && !view->box->written && !view->box->mixed) {
         mt_view_read_all(L, view);
         value = view->val;
     } else {

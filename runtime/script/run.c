@@ -64,10 +64,6 @@ void mt_task_trace(struct mt_task *task, const char *text)
 
 /* ---- batches ---- */
 
-struct checking {
-    struct mt_doc *doc;
-};
-
 /* Converts and checks the batch at index 1 into the scratch at index 2. */
 static int convert_batch(lua_State *L)
 {
@@ -128,6 +124,9 @@ int mt_task_yield_batch(lua_State *L, int index, const char *whose)
         return lua_error(L);
     }
     struct mt_doc *doc = scratch->doc;
+    const struct mt_view *view = mt_view_test(L, index);
+    /* What a batch refers to counts with it: the view's own charge ends with the view. */
+    const size_t bytes = mt_doc_bytes(doc) + (view && view->box->doc != doc ? view->box->charged : 0);
     scratch->doc = NULL;
     if (mt_val_count(mt_doc_root(doc)) == 0) {
         mt_doc_unref(doc);
@@ -136,7 +135,18 @@ int mt_task_yield_batch(lua_State *L, int index, const char *whose)
     lua_settop(L, 0); /* the script's page is garbage from here on unless it keeps it */
     lua_pushlightuserdata(L, &mt_sentinel);
     task->batch = doc;
+    task->batch_bytes = bytes;
+    vm->doc_bytes += bytes;
     return lua_yieldk(L, 1, 0, batch_taken);
+}
+
+struct mt_doc *mt_task_take_batch(struct mt_task *task)
+{
+    struct mt_doc *doc = task->batch;
+    task->batch = NULL;
+    mt_vm_uncharge(task->vm, task->batch_bytes);
+    task->batch_bytes = 0;
+    return doc;
 }
 
 static void park(struct mt_task *task)
@@ -158,8 +168,7 @@ void mt_run_deliver(struct mt_task *task)
         park(task);
         return;
     }
-    const struct mt_batch batch = {task->batch, mt_strdup(task->nursery->scope)};
-    task->batch = NULL;
+    const struct mt_batch batch = {mt_task_take_batch(task), mt_strdup(task->nursery->scope)};
     run->full = true;
     if (run->options.on_batch(run->options.ud, run, batch))
         run->full = false; /* else mt_run_resume clears it, maybe it did so already */

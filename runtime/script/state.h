@@ -91,6 +91,7 @@ struct mt_task {
     unsigned depth, scope_depth;
     char *scope; /* of a nursery: the joined names */
     struct mt_op *op;
+    size_t batch_bytes;         /* charged while it waits for room: many tasks may */
     struct mt_doc *batch;       /* yielded, not handed over yet */
     struct mt_task *queue_next; /* ready queue or list of the parked */
     struct mt_join *joiners;
@@ -202,6 +203,7 @@ void mt_task_register(lua_State *L); /* metatables and tables */
 /* run.c */
 void mt_turn_ask(struct mt_vm *vm);
 void mt_run_deliver(struct mt_task *task);
+struct mt_doc *mt_task_take_batch(struct mt_task *task);
 void mt_run_handler_ended(struct mt_task *root); /* the handler is over: the next one, or the end */
 void mt_run_fault(struct mt_run *run, const char *scope, const char *message);
 void mt_run_error(struct mt_run *run, const char *text); /* one more line of its result */
@@ -213,6 +215,8 @@ struct mt_box { /* one a document: its reference, its charge, what was assigned 
     struct mt_vm *vm;
     size_t charged;
     bool written;
+    bool mixed; /* parts of it are other documents, which were looked at: they may have overlays of their own
+                 */
 };
 struct mt_view {
     struct mt_val val;

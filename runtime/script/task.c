@@ -461,8 +461,7 @@ void mt_task_cancel(struct mt_task *task)
     task->outcome = MT_TASK_CANCELED;
     if (before != MT_TASK_JOINING)
         in_name_of(task, close_coroutines);
-    mt_doc_unref(task->batch);
-    task->batch = NULL;
+    mt_doc_unref(mt_task_take_batch(task));
     if (task->nursery == task)
         in_name_of(task, call_ends);
     task_done(task);

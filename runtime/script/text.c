@@ -156,6 +156,23 @@ static int digest(lua_State *L)
     return 1;
 }
 
+/* core.config_names() → the names that the configuration has, set or not */
+static int config_names(lua_State *L)
+{
+    struct mt_val config = mt_vm_options(mt_vm_of(L))->config;
+    struct mt_slice name;
+    struct mt_val value;
+    lua_Integer n = 0;
+    lua_newtable(L);
+    if (!mt_val_is(config, MT_OBJECT))
+        return 1;
+    for (struct mt_iter it = mt_iter_of(config); mt_iter_next(&it, &name, &value);) {
+        lua_pushlstring(L, name.p, name.n);
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
 void mt_bind_text(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"url_escape", url_escape},
@@ -168,6 +185,7 @@ void mt_bind_text(lua_State *L)
                                          {"http_date_parse", http_date_parse},
                                          {"fingerprint", fingerprint},
                                          {"digest", digest},
+                                         {"config_names", config_names},
                                          {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -86,7 +86,7 @@ bool mt_doc_written(lua_State *L, struct mt_val v)
     lua_rawgetp(L, LUA_REGISTRYINDEX, &docs_key);
     lua_rawgetp(L, -1, v.doc);
     const struct mt_box *box = lua_touserdata(L, -1);
-    const bool written = box && box->written;
+    const bool written = box && (box->written || box->mixed);
     lua_pop(L, 2);
     return written;
 }
@@ -181,6 +181,8 @@ static void adopt(lua_State *L, int parent)
 {
     const int view = lua_gettop(L);
     const struct mt_view *child = lua_touserdata(L, view), *above = lua_touserdata(L, parent);
+    if (above->box != child->box)
+        above->box->mixed = true;
     if (child == above || lua_getiuservalue(L, view, MT_VIEW_UV_PARENT) != LUA_TNIL) {
         lua_settop(L, view);
         return;

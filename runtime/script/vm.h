@@ -72,6 +72,8 @@ struct mt_doc *mt_view_to_body(lua_State *L, int index);
 void mt_push_error(lua_State *L, const struct mt_err *err, struct mt_slice body);
 
 /* What bind_task gives the Lua library beside sleep, spawn, join, cancel, scope, fault, pages, log, register:
+ *   core.scope(name, fn, …) → true, or nil and the error; fn runs in a task of its own, so a yield in it is a batch of that scope also when
+ *                    the scope was opened inside coroutine.wrap
  *   core.current() → handle of the task at work
  *   core.park()      waits until core.wake(handle) of this task; a wake that came first is taken at once (one, not more)
  *   core.wake(handle) → true, or false when that task has ended

@@ -192,6 +192,7 @@ static void *resync_thread(void *arg)
     pthread_setname_np(pthread_self(), "mt-resync");
     enum mt_rc rc = mt_session_start(s, &job->err);
     if (rc == MT_OK) {
+        job->err = (struct mt_err){0}; /* what was met and mended on the way, such as a 404 */
         job->begun = true;
         if (!plan)
             mt_integration_resync_started(s->port, &s->integration, s->started_us);

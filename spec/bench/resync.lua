@@ -105,12 +105,10 @@ support.run({ "sh", "-c", ('"%s" map --mapping mapping.yml --kind repository ite
 local pages_slow = resync(slow, FETCH_ONLY, null_url)
 local pages_fast = resync(fast, FETCH_ONLY, null_url)
 local catalog = sync.catalog(cwd .. "/bulk.db")
-support.run({ "curl", "-s", "-X", "POST", catalog.url .. "/v1/auth/access_token", "-d", "{}" })
-local token = support.json.decode(support.request("POST", catalog.url .. "/v1/auth/access_token", '{"clientId":"a","clientSecret":"b"}').body).accessToken
 for _, b in ipairs(support.json.decode(BLUEPRINTS)) do
   b.relations = support.json.object {}
   b.schema.required = setmetatable({}, { __jsontype = "array" })
-  assert(support.request("POST", catalog.url .. "/v1/blueprints", b, { Authorization = "Bearer " .. token }).status < 300)
+  assert(support.request("POST", catalog.url .. "/v1/blueprints", b, sync.authorization(catalog.url)).status < 300)
 end
 local bulks = tonumber((support.run({ "node", "spec/bench/push_bulks.mjs", catalog.url, "repository", cwd .. "/entities.ndjson" }, { timeout = 600 }).out))
 catalog:stop()

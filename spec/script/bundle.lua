@@ -1,3 +1,4 @@
+-- luacheck: no max line length
 --- Runs small bundles through host_driver: what the specs of the script host share.
 local busted = require "busted"
 local assert = require "luassert"
@@ -72,7 +73,7 @@ local function try(name, fn)
 end
 ]] }
   for i, case in ipairs(cases) do
-    parts[#parts + 1] = ("try(%q, assert(load(%q, %q, 't', setmetatable({core = core, json = json, ctx = ctx}, {__index = _G}))))\n")
+    parts[#parts + 1] = ("try(%q, assert(load(%q, %q, 't', setmetatable({core = core, json = json, ctx = ctx}, {__index = _G, __newindex = _G}))))\n")
       :format(case[1], case[2], "=case" .. i)
   end
   parts[#parts + 1] = "end)"

@@ -1,3 +1,4 @@
+-- luacheck: no max line length (a case is a line)
 local bundle = require "spec.script.bundle"
 local support = require "spec.support"
 
