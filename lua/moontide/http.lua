@@ -56,7 +56,7 @@ end
 
 local function named(what, kind, name, value)
   if type(name) ~= "string" or name == "" then
-    error(("http.%s: the first argument is a name"):format(what), 3)
+    error(("http.%s: the first argument is a name"):format(what), 2)
   end
   if is_empty(value) then
     return auth("http." .. what, { kind = "none" })
@@ -224,6 +224,8 @@ local function absolute(client, path, level)
   return client.base_url .. "/" .. path:gsub("^/", "")
 end
 
+-- level: 1 in functions that are left by a tail call into send, which takes their place on the stack.
+--
 -- An error that is raised inside a request has left it without an answer: the data is missing, whether the script
 -- swallows it or not.
 local Raised = {
@@ -291,13 +293,13 @@ end
 
 --- client:get(path, query, opts) → res, or nil, err
 function Client.get(client, path, query, opts)
-  return send(self_of(client, "http.get", 2), "GET", path, query, nil, opts, "http.get", 2)
+  return send(self_of(client, "http.get", 2), "GET", path, query, nil, opts, "http.get", 1)
 end
 
 local function with_body(name, method)
   local what = "http." .. name
   Client[name] = function(client, path, body, opts)
-    return send(self_of(client, what, 2), method, path, nil, body, opts, what, 2)
+    return send(self_of(client, what, 2), method, path, nil, body, opts, what, 1)
   end
 end
 with_body("post", "POST")
@@ -323,15 +325,15 @@ function Client.request(client, request)
   for name in pairs(REQUEST) do
     opts[name] = request[name]
   end
-  return send(own, method, request.path or request.url, request.query, request.body, opts, "http.request", 2)
+  return send(own, method, request.path or request.url, request.query, request.body, opts, "http.request", 1)
 end
 
 --- for page, res in client:pages(path, query, opts) do … end
 function Client.pages(client, path, query, opts)
   local own = self_of(client, "http.pages", 2)
   return paginate.new(REQUEST, function(to, parameters, request)
-    return send(own, "GET", to, parameters, nil, request, "http.pages", 3)
-  end, own.base_ms / 1000, path, query, opts, 2)
+    return send(own, "GET", to, parameters, nil, request, "http.pages", 4)
+  end, own.base_ms / 1000, path, query, opts, 1)
 end
 
 function Client.graphql()

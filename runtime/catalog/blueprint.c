@@ -196,6 +196,15 @@ enum mt_rc mt_cat_blueprints_load(struct mt_cat_store *s, struct mt_err *err)
     return rc;
 }
 
+/* As the database lists them. */
+static int by_identifier(const void *a, const void *b)
+{
+    struct mt_slice x = (*(struct mt_cat_blueprint *const *)a)->identifier;
+    struct mt_slice y = (*(struct mt_cat_blueprint *const *)b)->identifier;
+    int order = memcmp(x.p, y.p, x.n < y.n ? x.n : y.n);
+    return order ? order : (x.n > y.n) - (x.n < y.n);
+}
+
 static void keep(struct mt_cat_store *s, struct mt_cat_blueprint *b, const struct mt_cat_blueprint *old)
 {
     struct mt_buf text;
@@ -222,6 +231,8 @@ static void keep(struct mt_cat_store *s, struct mt_cat_blueprint *b, const struc
         blueprint_free(all->list[at]);
     }
     all->list[at] = b;
+    if (!old)
+        qsort(all->list, all->count, sizeof *all->list, by_identifier);
 }
 
 /* What old defines and b does not, or a relation that points elsewhere now, leaves the entities. */
@@ -452,7 +463,8 @@ bool mt_cat_blueprint_delete(struct mt_cat_store *s, struct mt_slice identifier,
     for (uint32_t i = 0; i < all->count; i++)
         if (all->list[i] == b) {
             blueprint_free(all->list[i]);
-            all->list[i] = all->list[--all->count];
+            memmove(&all->list[i], &all->list[i + 1], (all->count - i - 1) * sizeof *all->list);
+            all->count--;
             break;
         }
     return true;

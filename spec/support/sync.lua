@@ -29,7 +29,7 @@ function sync.items(n, from)
 end
 
 sync.blueprints = [[
-[{"identifier":"group","title":"Group","schema":{"properties":{},"required":[]},"relations":{}},
+[{"identifier":"group","title":"Group","schema":{"properties":{"url":{"type":"string"}},"required":[]},"relations":{}},
  {"identifier":"item","title":"Item","schema":{"properties":{"url":{"type":"string"},"label":{"type":"string"}},"required":[]},
   "relations":{"group":{"target":"group","many":false,"required":false}}}]
 ]]
