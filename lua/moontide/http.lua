@@ -408,7 +408,7 @@ function http.client(opts)
       error(('http.client: base_url "%s" is no http or https URL'):format(core.url_redact(opts.base_url)), 2)
     end
     if opts.base_url:find "[?#]" then
-      error("http.client: base_url has a query or a fragment; auth = http.query(name, secret) sends a parameter always", 2)
+      error("http.client: base_url has a query or a fragment; auth = http.query(name, value) sends a parameter", 2)
     end
     own.base_url = opts.base_url:gsub("/+$", "")
   end

@@ -1,8 +1,8 @@
 /* A set of 16-byte keys: see keyset.h.
  *
- * 256 open-addressed tables (linear probing), chosen by the key's first byte and grown one at a time by half, so that the
- * copy made while growing is 1/256 of the set. A slot is 20 bytes; tables are between 5/9 and 5/6 full once they are
- * large: 24 to 36 bytes a key. */
+ * 256 open-addressed tables (linear probing), chosen by the key's first byte and grown one at a time by a quarter, so that the
+ * copy made while growing is 1/256 of the set. A slot is 20 bytes; tables are between 2/3 and 5/6 full once they are
+ * large: 24 to 30 bytes a key. */
 #include "base/keyset.h"
 
 #include <stdlib.h>
@@ -65,7 +65,7 @@ static struct slot *probe(const struct table *t, const struct mt_key *key)
 
 static void grow(struct mt_keyset *set, struct table *t)
 {
-    struct table bigger = {.size = t->size ? t->size + t->size / 2 : FIRST_SLOTS, .used = t->used};
+    struct table bigger = {.size = t->size ? t->size + t->size / 4 : FIRST_SLOTS, .used = t->used};
     bigger.slots = mt_realloc(NULL, bigger.size * sizeof *bigger.slots);
     for (uint32_t i = 0; i < bigger.size; i++)
         bigger.slots[i].tag = FREE;

@@ -44,7 +44,7 @@ char *mt_spelling_camel(struct mt_slice name)
     return out;
 }
 
-/* Edits count twice, so that another case counts half. */
+/* An edit (insert, remove, replace, swap of neighbours) costs two, another case one. */
 static unsigned cost(char a, char b)
 {
     if (a == b)
@@ -69,22 +69,23 @@ unsigned mt_spelling_limit(struct mt_slice word)
 bool mt_spelling_nearer(struct mt_slice word, struct mt_slice candidate, unsigned *best)
 {
     char a[LONGEST], b[LONGEST];
-    unsigned row[LONGEST + 1];
+    unsigned rows[3][LONGEST + 1];
     size_t n = without_underscores(word, a), m = without_underscores(candidate, b);
     for (size_t j = 0; j <= m; j++)
-        row[j] = (unsigned)j * 2;
+        rows[0][j] = (unsigned)j * 2;
     for (size_t i = 1; i <= n; i++) {
-        unsigned diagonal = row[0];
+        unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3], *second = rows[(i + 1) % 3];
         row[0] = (unsigned)i * 2;
         for (size_t j = 1; j <= m; j++) {
-            unsigned swap = diagonal + cost(a[i - 1], b[j - 1]);
-            diagonal = row[j];
-            unsigned least = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 2;
-            row[j] = swap < least ? swap : least;
+            unsigned least = above[j - 1] + cost(a[i - 1], b[j - 1]);
+            least = above[j] + 2 < least ? above[j] + 2 : least;
+            least = row[j - 1] + 2 < least ? row[j - 1] + 2 : least;
+            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            row[j] = swapped && second[j - 2] + 2 < least ? second[j - 2] + 2 : least;
         }
     }
-    if (row[m] >= *best)
+    if (rows[n % 3][m] >= *best)
         return false;
-    *best = row[m];
+    *best = rows[n % 3][m];
     return true;
 }

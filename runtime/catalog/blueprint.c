@@ -55,8 +55,7 @@ const struct mt_cat_relation *mt_cat_blueprint_relation(const struct mt_cat_blue
     return NULL;
 }
 
-/* Reading a definition
- * ---------------------------------------------------------------------------------------------- */
+/* Reading a definition ---------------------------------------------------------------------------- */
 
 static bool flag_of(struct mt_val object, const char *name, bool *out)
 {
@@ -157,8 +156,7 @@ static bool targets_exist(const struct mt_cat_store *s, const struct mt_cat_blue
     return true;
 }
 
-/* The store
- * -------------------------------------------------------------------------------------------------------- */
+/* The store --------------------------------------------------------------------------------------- */
 
 enum mt_rc mt_cat_blueprints_load(struct mt_cat_store *s, struct mt_err *err)
 {
@@ -256,9 +254,7 @@ static void drop_gone(struct mt_cat_store *s, const struct mt_cat_blueprint *old
     free(relations);
 }
 
-/* Changing
- * ---------------------------------------------------------------------------------------------------------
- */
+/* Changing ---------------------------------------------------------------------------------------- */
 
 static void build_relations(struct mt_builder *build, struct mt_val relations)
 {
@@ -470,9 +466,7 @@ bool mt_cat_blueprint_delete(struct mt_cat_store *s, struct mt_slice identifier,
     return true;
 }
 
-/* Writing
- * ----------------------------------------------------------------------------------------------------------
- */
+/* Writing ----------------------------------------------------------------------------------------- */
 
 void mt_cat_time_write(int64_t wall_us, struct mt_buf *out)
 {

@@ -1,4 +1,4 @@
-/* Reading and upserting entities: see entity.h. Deleting is in removal.c.
+/* Upserting entities: see entity.h. Reading is in row.c, deleting in removal.c.
  *
  * An entity is checked whole before anything of it is written, so a refused one leaves nothing behind. */
 #include "catalog/entity.h"
@@ -10,118 +10,7 @@ enum { TEXT_MAX = 32 * 1024 * 1024, MATCHES_MAX = 10000 };
 
 static const struct mt_slice team_blueprint = {"_team", 5}; /* where a search team looks */
 
-void mt_cat_row_read(sqlite3_stmt *statement, struct mt_cat_row *out)
-{
-    *out = (struct mt_cat_row){
-        .id = sqlite3_column_int64(statement, 0),
-        .blueprint = mt_cat_column(statement, 1),
-        .identifier = mt_cat_column(statement, 2),
-        .datasource = mt_cat_column(statement, 3),
-        .created = sqlite3_column_int64(statement, 4),
-        .updated = sqlite3_column_int64(statement, 5),
-        .title = mt_cat_column(statement, 6),
-        .icon = mt_cat_column(statement, 7),
-        .team = mt_cat_column(statement, 8),
-        .relations = mt_cat_column(statement, 9),
-        .properties = mt_cat_column(statement, 10),
-    };
-}
-
-static void member_name(struct mt_buf *out, size_t from, const char *name)
-{
-    if (out->n > from + 1)
-        mt_buf_putc(out, ',');
-    mt_buf_printf(out, "\"%s\":", name);
-}
-
-static void members_of(struct mt_buf *out, struct mt_slice json, const struct mt_slice *names, uint32_t count)
-{
-    struct mt_doc *doc;
-    struct mt_val v;
-    bool first = true;
-    if (mt_doc_parse_copy(json, NULL, &doc, NULL) != MT_OK) {
-        mt_buf_puts(out, "{}");
-        return;
-    }
-    mt_buf_putc(out, '{');
-    for (uint32_t i = 0; i < count; i++) {
-        if (!mt_val_member(mt_doc_root(doc), names[i], &v))
-            continue;
-        if (!first)
-            mt_buf_putc(out, ',');
-        first = false;
-        mt_buf_put_json_string(out, names[i]);
-        mt_buf_putc(out, ':');
-        mt_val_write(v, out);
-    }
-    mt_buf_putc(out, '}');
-    mt_doc_unref(doc);
-}
-
-void mt_cat_row_write(const struct mt_cat_row *row, const struct mt_cat_include *include, struct mt_buf *out)
-{
-    const struct {
-        unsigned member;
-        const char *name;
-        struct mt_slice text;
-    } texts[] = {{MT_CAT_IDENTIFIER, "identifier", row->identifier},
-                 {MT_CAT_BLUEPRINT, "blueprint", row->blueprint},
-                 {MT_CAT_TITLE, "title", row->title},
-                 {MT_CAT_ICON, "icon", row->icon}};
-    const struct {
-        unsigned member;
-        const char *name;
-        struct mt_slice json;
-        const struct mt_slice *names;
-        uint32_t count;
-    } groups[] = {
-        {MT_CAT_PROPERTIES, "properties", row->properties, include->properties, include->property_count},
-        {MT_CAT_RELATIONS, "relations", row->relations, include->relations, include->relation_count}};
-    size_t from = out->n;
-    mt_buf_putc(out, '{');
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if ((include->members & texts[i].member) && texts[i].text.p) {
-            member_name(out, from, texts[i].name);
-            mt_buf_put_json_string(out, texts[i].text);
-        }
-    if ((include->members & MT_CAT_TEAM) && row->team.p) {
-        member_name(out, from, "team");
-        mt_buf_put(out, row->team);
-    }
-    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
-        bool whole = include->members & groups[i].member;
-        if (!whole && !groups[i].count)
-            continue;
-        member_name(out, from, groups[i].name);
-        if (whole)
-            mt_buf_put(out, groups[i].json);
-        else
-            members_of(out, groups[i].json, groups[i].names, groups[i].count);
-    }
-    if (include->members & MT_CAT_TIMES) {
-        member_name(out, from, "createdAt");
-        mt_cat_time_write(row->created, out);
-        member_name(out, from, "updatedAt");
-        mt_cat_time_write(row->updated, out);
-    }
-    mt_buf_putc(out, '}');
-}
-
-bool mt_cat_entity_exists(struct mt_cat_store *s, struct mt_slice blueprint, struct mt_slice identifier,
-                          int64_t *out_id)
-{
-    sqlite3_stmt *statement = mt_cat_store_sql(s, MT_CAT_ENTITY_ID);
-    mt_cat_bind(statement, 1, blueprint);
-    mt_cat_bind(statement, 2, identifier);
-    bool exists = mt_cat_step(s, statement);
-    if (exists && out_id)
-        *out_id = sqlite3_column_int64(statement, 0);
-    sqlite3_reset(statement);
-    return exists;
-}
-
-/* Upserting: what the request says
- * ----------------------------------------------------------------------------------- */
+/* Upserting: what the request says ---------------------------------------------------------------- */
 
 struct work {
     struct mt_cat_store *s;
@@ -197,14 +86,18 @@ static bool read_members(struct work *w, struct mt_val entity)
 {
     struct mt_cat_refusal *why = &w->out->why;
     struct mt_slice name;
-    struct mt_val v, identifier = {0};
+    struct mt_val v;
     if (!mt_val_is(entity, MT_OBJECT))
         return mt_cat_invalid(why, "an entity must be an object");
+    if (!mt_val_member(entity, MT_SLICE("identifier"), &v))
+        return mt_cat_invalid(why, "the entity has no identifier");
+    if (!read_identifier(w, v)) /* first: what else is refused is then told with it */
+        return false;
     for (struct mt_iter it = mt_iter_of(entity); mt_iter_next(&it, &name, &v);) {
         bool null = mt_val_is(v, MT_NULL);
-        if (mt_slice_is(name, "identifier")) {
-            identifier = v;
-        } else if (mt_slice_is(name, "blueprint")) {
+        if (mt_slice_is(name, "identifier"))
+            continue;
+        if (mt_slice_is(name, "blueprint")) {
             if (!null && !mt_slice_eq(mt_val_string(v), w->b->identifier))
                 return mt_cat_invalid(why, "blueprint is \"%.*s\", but the address names \"%.*s\"",
                                       MT_CUT(mt_val_string(v)), MT_CUT(w->b->identifier));
@@ -223,37 +116,43 @@ static bool read_members(struct work *w, struct mt_val entity)
             return mt_cat_invalid(why, "\"%.*s\" is no member of an entity", MT_CUT(name));
         }
     }
-    if (!identifier.doc)
-        return mt_cat_invalid(why, "the entity has no identifier");
-    return read_identifier(w, identifier);
+    return true;
 }
 
+/* Appends what one element of team names; false: refused. */
+static bool add_team(struct work *w, struct mt_val v, struct mt_builder *list)
+{
+    struct matches m = {.list = list};
+    if (mt_val_is(v, MT_OBJECT))
+        return mt_cat_search(w->s, v, team_blueprint, on_match, &m, &w->out->why);
+    if (!mt_val_is(v, MT_STRING))
+        return mt_cat_invalid(&w->out->why, "team must be text, a search query, or a list of those");
+    mt_build_ref(list, v);
+    return true;
+}
+
+/* Text stays text (A-SRV-07); a query, also in a list (R-ENT-07), becomes the teams that it finds. */
 static bool read_team(struct work *w)
 {
-    struct mt_cat_refusal *why = &w->out->why;
     struct mt_slice none;
     struct mt_val v;
-    if (mt_val_is(w->team, MT_OBJECT)) {
-        struct mt_builder *list = mt_builder_new();
-        struct matches m = {.list = list};
-        struct mt_doc *doc = NULL;
-        mt_build_array(list);
-        bool fine = mt_cat_search(w->s, w->team, team_blueprint, on_match, &m, why);
-        mt_build_end(list);
-        if (fine && mt_builder_finish(list, &doc, NULL) == MT_OK)
-            mt_val_write(mt_doc_root(doc), &w->team_text);
-        mt_doc_unref(doc);
-        mt_builder_free(list);
-        return fine;
-    }
-    if (mt_val_is(w->team, MT_ARRAY)) {
-        for (struct mt_iter it = mt_iter_of(w->team); mt_iter_next(&it, &none, &v);)
-            if (!mt_val_is(v, MT_STRING))
-                return mt_cat_invalid(why, "team must be text or a list of texts");
-    } else if (!mt_val_is(w->team, MT_STRING) && !mt_val_is(w->team, MT_NULL)) {
-        return mt_cat_invalid(why, "team must be text, a list of texts, null or a search query");
-    }
-    return mt_val_write(w->team, &w->team_text);
+    struct mt_doc *doc = NULL;
+    bool fine = true;
+    if (mt_val_is(w->team, MT_STRING) || mt_val_is(w->team, MT_NULL))
+        return mt_val_write(w->team, &w->team_text);
+    struct mt_builder *list = mt_builder_new();
+    mt_build_array(list);
+    if (mt_val_is(w->team, MT_ARRAY))
+        for (struct mt_iter it = mt_iter_of(w->team); fine && mt_iter_next(&it, &none, &v);)
+            fine = add_team(w, v, list);
+    else
+        fine = add_team(w, w->team, list);
+    mt_build_end(list);
+    if (fine && mt_builder_finish(list, &doc, NULL) == MT_OK)
+        mt_val_write(mt_doc_root(doc), &w->team_text);
+    mt_doc_unref(doc);
+    mt_builder_free(list);
+    return fine;
 }
 
 static bool check_properties(struct work *w)
@@ -357,8 +256,7 @@ static bool check_relations(struct work *w)
     return !queries || resolve_all(w);
 }
 
-/* Upserting: what the entity becomes
- * ----------------------------------------------------------------------------------- */
+/* Upserting: what the entity becomes -------------------------------------------------------------- */
 
 static struct mt_val old_members(struct mt_slice json, struct mt_doc **doc)
 {

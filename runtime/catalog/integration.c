@@ -197,8 +197,7 @@ bool mt_cat_integration_delete(struct mt_cat_store *s, struct mt_slice id, struc
     return true;
 }
 
-/* Resyncs: one row for each, of what the state, the metrics and the logs say
- * -------------------------------------------- */
+/* Resyncs: one row for each, of what the state, the metrics and the logs say ---------------------- */
 
 struct resync {
     int64_t id; /* 0: none yet */
@@ -358,8 +357,7 @@ bool mt_cat_logs_add(struct mt_cat_store *s, struct mt_slice user_agent, struct 
     return true;
 }
 
-/* Requests, examples, resources
- * ------------------------------------------------------------------------------------- */
+/* Requests, examples, resources ------------------------------------------------------------------- */
 
 bool mt_cat_request_write(struct mt_cat_store *s, struct mt_slice id, struct mt_buf *out,
                           struct mt_cat_refusal *why)

@@ -1,6 +1,6 @@
 /* The integration's record and what it reports about itself: mapping, resync state and request, examples,
- * metrics, errors; and the default resources that are only kept (A-INT, A-EX, A-MET, A-LOG, A-BP-11…13). The
- * catalog's thread only. Functions that give bool give false when the request is refused. */
+ * metrics, errors; and the default resources that are only kept (A-INT, A-EX, A-MET, A-LOG, A-BP-11 to 13).
+ * The catalog's thread only. Functions that give bool give false when the request is refused. */
 #ifndef MT_CATALOG_INTEGRATION_H
 #define MT_CATALOG_INTEGRATION_H
 

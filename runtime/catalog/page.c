@@ -89,8 +89,7 @@ static void put_count(struct mt_buf *out, int64_t count)
     }
 }
 
-/* The last resyncs
- * ---------------------------------------------------------------------------------------------------- */
+/* The last resyncs -------------------------------------------------------------------------------- */
 
 static void put_number(struct mt_buf *out, struct mt_val metric, const char *path, bool alarming)
 {
@@ -245,9 +244,7 @@ static void put_runs(struct mt_cat_store *s, const struct run *runs, uint32_t co
     }
 }
 
-/* Overview
- * ------------------------------------------------------------------------------------------------------------
- */
+/* Overview ---------------------------------------------------------------------------------------- */
 
 static void put_overview(struct mt_cat_call *c)
 {
@@ -289,9 +286,7 @@ static void put_overview(struct mt_cat_call *c)
     free(counts);
 }
 
-/* Entities
- * ------------------------------------------------------------------------------------------------------------
- */
+/* Entities ---------------------------------------------------------------------------------------- */
 
 static void put_link(struct mt_buf *out, struct mt_slice blueprint, struct mt_slice entity,
                      struct mt_slice title)

@@ -8,8 +8,7 @@
 #include "catalog/integration.h"
 #include "catalog/page.h"
 
-/* The address
- * ------------------------------------------------------------------------------------------------------- */
+/* The address ------------------------------------------------------------------------------------- */
 
 static int hex(char c)
 {
@@ -77,9 +76,7 @@ uint32_t mt_cat_call_list(struct mt_cat_call *c, const char *name, struct mt_buf
     return count;
 }
 
-/* Handlers
- * ----------------------------------------------------------------------------------------------------------
- */
+/* Handlers ---------------------------------------------------------------------------------------- */
 
 static void call_token(struct mt_cat_call *c)
 {
@@ -355,9 +352,7 @@ static void call_page_delete(struct mt_cat_call *c)
         mt_cat_refuse(&c->why, 404, "not_found", "there is no page \"%.*s\"", MT_CUT(c->parts[0]));
 }
 
-/* The table
- * ---------------------------------------------------------------------------------------------------------
- */
+/* The table --------------------------------------------------------------------------------------- */
 
 enum { OPEN = 1, BODY = 2 }; /* no token needed; a JSON object is its body */
 
@@ -490,8 +485,6 @@ void mt_cat_call_answer(struct mt_cat_call *c)
     struct mt_doc *doc = NULL;
     struct mt_buf text;
     mt_buf_init(&text, SIZE_MAX / 2);
-    while (path[0] == '/' && path[1] == '/')
-        path++; /* a base URL with a slash at its end gives "//v1" */
     const struct route *route = find(c, path);
     bool fine = route != NULL;
     c->status = 200;

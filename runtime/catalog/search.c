@@ -83,8 +83,7 @@ static bool is_query(struct mt_val v)
     return mt_val_member(v, MT_SLICE("rules"), &member) || mt_val_member(v, MT_SLICE("combinator"), &member);
 }
 
-/* Is it a query?
- * ---------------------------------------------------------------------------------------------------- */
+/* Is it a query? ---------------------------------------------------------------------------------- */
 
 static bool check_rule(struct mt_val rule, struct mt_cat_refusal *why)
 {
@@ -134,8 +133,7 @@ static bool check(struct mt_val query, unsigned depth, struct mt_cat_refusal *wh
     return true;
 }
 
-/* Does an entity match?
- * --------------------------------------------------------------------------------------------- */
+/* Does an entity match? --------------------------------------------------------------------------- */
 
 struct candidate {
     const struct mt_cat_row *row;
@@ -340,8 +338,7 @@ static bool matches(struct candidate *c, struct mt_val query)
     return !any; /* an empty "or" matches nothing (A-ENT-30), an empty "and" everything */
 }
 
-/* Which entities can match?
- * ------------------------------------------------------------------------------------------ */
+/* Which entities can match? ----------------------------------------------------------------------- */
 
 struct key {
     struct mt_slice blueprint, identifier;

@@ -291,7 +291,8 @@ static enum mt_rc prepare(struct mt_cat_store *s, struct mt_err *err)
      * log: it survives the end of the process, and syncing is left to checkpoints (synchronous=NORMAL). */
     static const char mode[] =
         "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-        "PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY; BEGIN IMMEDIATE; COMMIT";
+        "PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY; BEGIN "
+        "IMMEDIATE; COMMIT";
     sqlite3_busy_timeout(s->db, BUSY_MS);
     if (number_of(s, "PRAGMA application_id", &application) != SQLITE_OK ||
         number_of(s, "PRAGMA user_version", &version) != SQLITE_OK ||

@@ -32,7 +32,8 @@ static bool fill(struct mt_items *r)
         r->in.n -= r->at;
         r->at = 0;
     }
-    size_t want = r->in.n > CHUNK ? r->in.n : CHUNK; /* doubles, so that a long item is searched in linear time */
+    size_t want =
+        r->in.n > CHUNK ? r->in.n : CHUNK; /* doubles, so that a long item is searched in linear time */
     if (!mt_buf_reserve(&r->in, want))
         return false;
     size_t got = fread(r->in.p + r->in.n, 1, want, r->stream);
@@ -66,8 +67,9 @@ static struct mt_slice window(const struct mt_items *r, size_t from, size_t n)
     return (struct mt_slice){r->in.p + r->at + from, n};
 }
 
-/* A value that goes on past its line: the lines that follow are added until it is complete. A line that starts with { and is
- * complete by itself belongs to no value before it, so that one broken line of NDJSON does not swallow the others. */
+/* A value that goes on past its line: the lines that follow are added until it is complete. A line that
+ * starts with { and is complete by itself belongs to no value before it, so that one broken line of NDJSON
+ * does not swallow the others. */
 static bool spans_lines(struct mt_items *r, size_t *out_n)
 {
     size_t n = line_length(r, 0), tried = n, length;

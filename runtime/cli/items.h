@@ -11,12 +11,12 @@
 struct mt_items {
     FILE *stream;
     struct mt_buf in;
-    size_t at;          /* in the buffer */
-    size_t base;        /* offset of the buffer in the file */
-    size_t line;        /* of at, from 1 */
-    bool end;           /* nothing more to read */
-    bool array;         /* inside of an array of items */
-    bool separated;     /* in an array: an item may follow */
+    size_t at;      /* in the buffer */
+    size_t base;    /* offset of the buffer in the file */
+    size_t line;    /* of at, from 1 */
+    bool end;       /* nothing more to read */
+    bool array;     /* inside of an array of items */
+    bool separated; /* in an array: an item may follow */
 };
 
 struct mt_item {
@@ -28,8 +28,9 @@ enum mt_found { MT_FOUND_ITEM, MT_FOUND_BROKEN, MT_FOUND_END };
 
 void mt_items_init(struct mt_items *r, FILE *stream);
 void mt_items_fini(struct mt_items *r); /* does not close the stream */
-/* The next item of JSON values one after another (NDJSON or not) or of an array. MT_FOUND_BROKEN: something that is no item, with
- * its place; the next call goes on behind its line (in an array nothing more follows). */
+/* The next item of JSON values one after another (NDJSON or not) or of an array. MT_FOUND_BROKEN: something
+ * that is no item, with its place; the next call goes on behind its line (in an array nothing more follows).
+ */
 enum mt_found mt_items_next(struct mt_items *r, struct mt_item *out, struct mt_err *err);
 
 #endif

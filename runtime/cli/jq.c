@@ -1,4 +1,5 @@
-/* moontide jq: the engine by itself. Reads a stream of JSON values, writes the results compact, one a line. */
+/* moontide jq: the engine by itself. Reads a stream of JSON values, writes the results compact, one a line.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +46,8 @@ static void run_value(struct run *r, const char *file, size_t at, struct mt_slic
     mt_doc_unref(doc);
 }
 
-/* Takes whole values off the front of the buffer. Before the end of the file a value is whole only if something follows it. */
+/* Takes whole values off the front of the buffer. Before the end of the file a value is whole only if
+ * something follows it. */
 static void run_values(struct run *r, const char *file, struct mt_buf *in, size_t *at, bool end)
 {
     size_t used = 0, n;
@@ -102,7 +104,8 @@ static int run(int argc, char **argv)
         }
         got = fread(in.p + in.n, 1, CHUNK, stream);
         in.n += got;
-        /* A value that spans many chunks is looked for only when the buffer has doubled: linear, not quadratic. */
+        /* A value that spans many chunks is looked for only when the buffer has doubled: linear, not
+         * quadratic. */
         if (got > 0 && in.n < 2 * tried)
             continue;
         run_values(&r, file ? file : "<stdin>", &in, &at, got == 0);
@@ -123,13 +126,14 @@ const struct mt_command mt_command_jq = {
     .name = "jq",
     .usage = "moontide jq PROGRAM [FILE]",
     .summary = "Runs a jq program over JSON values",
-    .help = "  FILE     JSON values, one after another; without it (or with -) stdin\n"
-            "\n"
-            "Writes each result compact on a line of its own. The meaning is jq 1.8's; $ENV and env are empty.\n"
-            "\n"
-            "exit 0   every input went through\n"
-            "     2   usage\n"
-            "     3   the program does not compile\n"
-            "     5   an input is broken or raised an error; the others went on\n",
+    .help =
+        "  FILE     JSON values, one after another; without it (or with -) stdin\n"
+        "\n"
+        "Writes each result compact on a line of its own. The meaning is jq 1.8's; $ENV and env are empty.\n"
+        "\n"
+        "exit 0   every input went through\n"
+        "     2   usage\n"
+        "     3   the program does not compile\n"
+        "     5   an input is broken or raised an error; the others went on\n",
     .run = run,
 };

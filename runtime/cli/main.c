@@ -7,12 +7,8 @@
 #include "cli/table.h"
 
 const struct mt_command *const mt_commands[] = {
-#ifdef MT_HAVE_VALIDATE
-    &mt_command_validate,
-#endif
-    &mt_command_map,      &mt_command_jq,      &mt_command_resync,
-    &mt_command_plan,     &mt_command_catalog, &mt_command_help,
-    &mt_command_version,  &mt_command_busted,  NULL,
+    &mt_command_validate, &mt_command_map,  &mt_command_jq,      &mt_command_resync, &mt_command_plan,
+    &mt_command_catalog,  &mt_command_help, &mt_command_version, &mt_command_busted, NULL,
 };
 
 const struct mt_command *mt_command_find(const char *name)

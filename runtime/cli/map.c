@@ -1,5 +1,6 @@
-/* moontide map: raw items → entities, to try a mapping. The main thread reads items into batches and writes what came of them in
- * their order; worker threads parse and map. At most 2 N + 2 batches are on their way, so memory follows the batch. */
+/* moontide map: raw items → entities, to try a mapping. The main thread reads items into batches and writes
+ * what came of them in their order; worker threads parse and map. At most 2 N + 2 batches are on their way,
+ * so memory follows the batch. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -22,12 +23,12 @@ enum {
 };
 
 struct place {
-    size_t from, size;           /* in the batch's text */
-    size_t line, offset;         /* in the input */
+    size_t from, size;   /* in the batch's text */
+    size_t line, offset; /* in the input */
 };
 
 struct batch {
-    struct mt_buf text;          /* the items as one array */
+    struct mt_buf text; /* the items as one array */
     struct place items[BATCH_ITEMS];
     unsigned count;
     bool done;
@@ -45,10 +46,10 @@ struct totals {
 
 struct map {
     const struct mt_command *self;
-    struct mt_mapping **resources;   /* the chosen ones, borrowed */
+    struct mt_mapping **resources; /* the chosen ones, borrowed */
     unsigned resource_count, field_max;
     unsigned *indexes;
-    const char *name;                /* of the input */
+    const char *name; /* of the input */
     struct batch *slots;
     unsigned slot_count;
     uint64_t submitted, taken, written;
@@ -72,8 +73,8 @@ static void sort_out(const struct map *map, struct batch *b)
         struct place item = b->items[i];
         struct mt_slice s = {b->text.p + item.from, item.size};
         if (mt_json_check(s, NULL, &err)) {
-            mt_buf_printf(&b->messages, "moontide map: %s, line %zu (byte %zu): %s\n", map->name, item.line, item.offset,
-                          err.text);
+            mt_buf_printf(&b->messages, "moontide map: %s, line %zu (byte %zu): %s\n", map->name, item.line,
+                          item.offset, err.text);
             b->broken++;
             continue;
         }
@@ -232,8 +233,8 @@ static bool read_batch(struct map *map, struct mt_items *r, struct batch *b)
             mt_buf_put(&b->text, item.text);
             break;
         case MT_FOUND_BROKEN:
-            mt_buf_printf(&b->messages, "moontide map: %s, line %zu (byte %zu): %s\n", map->name, item.line, item.offset,
-                          err.text);
+            mt_buf_printf(&b->messages, "moontide map: %s, line %zu (byte %zu): %s\n", map->name, item.line,
+                          item.offset, err.text);
             b->broken++;
             break;
         case MT_FOUND_END:
@@ -320,7 +321,8 @@ static void report_empty(struct map *map)
             mt_buf_printf(&line, "moontide map: resource %u: %.*s (%.*s): null %u times; first%s%s: %s\n",
                           map->indexes[i / map->field_max], MT_FMT(mt_mapping_field(m, i % map->field_max)),
                           expression.n > MT_FOREIGN ? MT_FOREIGN : (int)expression.n, expression.p, e->count,
-                          e->sample_entity ? " in " : "", e->sample_entity ? e->sample_entity : "", e->sample);
+                          e->sample_entity ? " in " : "", e->sample_entity ? e->sample_entity : "",
+                          e->sample);
             put_masked(&line);
         }
         free(e->sample);
@@ -336,14 +338,16 @@ static void report_stats(const struct map *map, const struct mt_items *r, uint64
     double seconds = (double)(mt_now_ns() - started) / 1e9;
     double megabytes = (double)(r->base + r->at) / 1e6;
     fprintf(stderr,
-            "moontide map: %llu items, %llu selected, %llu mapped, %llu failed, %llu rejected, %llu skipped, %llu broken; "
+            "moontide map: %llu items, %llu selected, %llu mapped, %llu failed, %llu rejected, %llu skipped, "
+            "%llu broken; "
             "%.3f s on %u threads, %.0f items/s, %.1f MB/s\n",
             (unsigned long long)t->items, (unsigned long long)t->selected, (unsigned long long)t->mapped,
             (unsigned long long)t->failed, (unsigned long long)t->rejected, (unsigned long long)t->skipped,
             (unsigned long long)t->broken, seconds, threads, (double)t->items / seconds, megabytes / seconds);
 }
 
-/* The command line --------------------------------------------------------------------------------------------------- */
+/* The command line
+ * --------------------------------------------------------------------------------------------------- */
 
 static bool parse_count(const char *text, long least, long most, long *out)
 {
@@ -358,7 +362,8 @@ static bool choose(struct map *map, const struct mt_appconfig *config, const cha
 {
     long wanted = 0;
     if (index && !parse_count(index, 0, (long)config->resource_count - 1, &wanted)) {
-        mt_usage_error(map->self, "--index %s: the mapping has %u resources, counted from 0", index, config->resource_count);
+        mt_usage_error(map->self, "--index %s: the mapping has %u resources, counted from 0", index,
+                       config->resource_count);
         return false;
     }
     map->resources = mt_alloc((config->resource_count + 1) * sizeof(void *));
@@ -407,7 +412,8 @@ static int run(int argc, char **argv)
     if (!kind == !index)
         return mt_usage_error(map.self, "say which resource: either --kind or --index");
     if (count && !parse_count(count, 1, THREADS_MAX, &threads))
-        return mt_usage_error(map.self, "--threads %s: a number from 1 to %d is expected", count, THREADS_MAX);
+        return mt_usage_error(map.self, "--threads %s: a number from 1 to %d is expected", count,
+                              THREADS_MAX);
     if (engine && strcmp(engine, "libjq") != 0)
         return mt_usage_error(map.self, "--engine %s: this build has the engine libjq only", engine);
     const char *file = n == first && strcmp(argv[first], "-") != 0 ? argv[first] : NULL;
@@ -471,7 +477,8 @@ const struct mt_command mt_command_map = {
     .name = "map",
     .usage = "moontide map (BUNDLE | --mapping FILE) (--kind K | --index I) [FILE]",
     .summary = "Maps raw items to entities, to try a mapping",
-    .help = "  FILE             raw items: JSON values one after another (one a line is fine), or one JSON array; without it\n"
+    .help = "  FILE             raw items: JSON values one after another (one a line is fine), or one JSON "
+            "array; without it\n"
             "                   (or with -) stdin\n"
             "  --mapping FILE   a port-app-config file instead of a bundle's\n"
             "  --kind K         all resources of this kind\n"
@@ -480,7 +487,8 @@ const struct mt_command mt_command_map = {
             "  --engine libjq   the engine that evaluates what is more than a path\n"
             "  --stats          counts and times on stderr\n"
             "\n"
-            "Writes the entities, one a line, in the order of the items; failed items and fields that gave null go to stderr.\n"
+            "Writes the entities, one a line, in the order of the items; failed items and fields that gave "
+            "null go to stderr.\n"
             "\n"
             "exit 0   every item went through\n"
             "     1   an item or a line failed; the others were mapped\n"

@@ -157,9 +157,17 @@ static void mapping_problem(void *ud, bool error, const char *field, const char 
 {
     const struct place *at = ud;
     struct mt_slice kind = mt_mapping_kind(at->mapping);
-    add(at->v, error, mt_bundle_resources(at->v->bundle)->mapping_file, field_line(at->v, at->index, field),
-        "kind %.*s, %s: %s%s%s%s", MT_FMT(kind), field, text, at->example ? " (example " : "",
-        at->example ? at->example : "", at->example ? ")" : "");
+    const char *example = at->example, *file = mt_bundle_resources(at->v->bundle)->mapping_file;
+    if (example) {
+        /* One a field: a wrong expression shows in every example. */
+        struct mt_slice parts[] = {
+            {(const char *)&at->index, sizeof at->index}, mt_slice_of(field), MT_SLICE("example")};
+        struct mt_key key = mt_key_of(parts, 3);
+        if (!mt_keyset_add(at->v->told, &key, 0))
+            return;
+    }
+    add(at->v, error, file, field_line(at->v, at->index, field), "kind %.*s, %s: %s%s%s%s", MT_FMT(kind),
+        field, text, example ? " (example " : "", example ? example : "", example ? ")" : "");
 }
 
 /* Errors of a resource begin with "FILE, resource N (kind "…"), FIELD: ". */
@@ -212,6 +220,18 @@ static void check_kind(struct validation *v, const struct place *at)
 
 /* ---- examples ---- */
 
+/* The message is "FIELD (EXPRESSION): cause", or a sentence. */
+static void item_failed(const struct place *at, const char *message)
+{
+    size_t n = strcspn(message, " ");
+    bool named = message[n] == ' ' && message[n + 1] == '(';
+    char *field = named ? mt_slice_dup((struct mt_slice){message, n}) : mt_strdup("selector");
+    char *text = mt_format("an item fails: %s", named ? message + n + 1 : message);
+    mapping_problem((void *)(uintptr_t)at, true, field, text);
+    free(field);
+    free(text);
+}
+
 static void check_mapped(const struct place *at, struct mt_mapped *m)
 {
     struct validation *v = at->v;
@@ -224,7 +244,7 @@ static void check_mapped(const struct place *at, struct mt_mapped *m)
         mt_doc_unref(doc);
     }
     for (size_t i = 0; i < m->failed_count; i++)
-        mapping_problem((void *)(uintptr_t)at, true, "selector", m->failed[i].message);
+        item_failed(at, m->failed[i].message);
     for (size_t i = 0; i < m->empty_count; i++) {
         const struct mt_empty_field *e = &m->empty[i];
         char *field = mt_slice_dup(mt_mapping_field(at->mapping, e->field));

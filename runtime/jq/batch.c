@@ -1,5 +1,6 @@
-/* A batch through a mapper: raw items are expanded (R-ITP), selected, and made into entities (R-ENT). See mapping.h. Called by
- * sync's mapping jobs and by `moontide map`, on the worker thread that owns the mapper. */
+/* A batch through a mapper: raw items are expanded (R-ITP), selected, and made into entities (R-ENT). See
+ * mapping.h. Called by sync's mapping jobs and by `moontide map`, on the worker thread that owns the mapper.
+ */
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -170,7 +171,9 @@ static enum mt_rc build_entity(struct mt_mapper *r, uint32_t item, struct mt_map
     if (m->has_relations && open != MT_RELATION)
         mt_buf_puts(b, ",\"relations\":{}");
     mt_buf_putc(b, '}');
-    struct mt_entity *e = b->failed ? NULL : mt_entity_new(mt_buf_slice(&r->blueprint), mt_buf_slice(&r->identifier), mt_buf_slice(b));
+    struct mt_entity *e =
+        b->failed ? NULL
+                  : mt_entity_new(mt_buf_slice(&r->blueprint), mt_buf_slice(&r->identifier), mt_buf_slice(b));
     if (!e)
         return mt_fail(err, MT_ENOMEM, "an entity is too large: more than %zu bytes", b->max);
     e->item = item;
@@ -238,7 +241,8 @@ static char *selector_message(const struct mt_mapper *r)
 }
 
 /* One item, after expansion. */
-static enum mt_rc map_item(struct mt_mapper *r, struct mt_val v, uint32_t item, struct mt_mapped *out, struct mt_err *err)
+static enum mt_rc map_item(struct mt_mapper *r, struct mt_val v, uint32_t item, struct mt_mapped *out,
+                           struct mt_err *err)
 {
     const struct mt_mapping *m = r->mapping;
     enum mt_selected selected;
@@ -255,8 +259,9 @@ static enum mt_rc map_item(struct mt_mapper *r, struct mt_val v, uint32_t item, 
     for (size_t i = 0; i < 2 && !broken; i++) {
         broken = raised(r, keys[i]);
         if (broken && selected == MT_SELECTED)
-            fail_item(out, item, NULL,
-                      expression_message(m->fields[keys[i]].name, &m->leaves[broken - r->states], broken->message));
+            fail_item(
+                out, item, NULL,
+                expression_message(m->fields[keys[i]].name, &m->leaves[broken - r->states], broken->message));
     }
     bool named = !broken && has_name(r);
     struct mt_key key;
@@ -293,8 +298,10 @@ static enum mt_rc map_item(struct mt_mapper *r, struct mt_val v, uint32_t item, 
     return build_entity(r, item, out, err);
 }
 
-/* The item without what itemsToParse takes out of it (R-ITP-02). *out_doc NULL: null, the item is to be skipped. */
-static enum mt_rc transform(struct mt_mapper *r, struct mt_val item, struct mt_doc **out_doc, struct mt_err *err)
+/* The item without what itemsToParse takes out of it (R-ITP-02). *out_doc NULL: null, the item is to be
+ * skipped. */
+static enum mt_rc transform(struct mt_mapper *r, struct mt_val item, struct mt_doc **out_doc,
+                            struct mt_err *err)
 {
     const struct mt_mapping *m = r->mapping;
     struct mt_builder *b = mt_builder_new();
@@ -346,7 +353,8 @@ static enum mt_rc emit(struct mt_mapper *r, struct mt_val base, struct mt_val el
 }
 
 /* A failure here protects nothing by key: the entities would have come from the elements. */
-static enum mt_rc expand(struct mt_mapper *r, struct mt_val v, uint32_t item, struct mt_mapped *out, struct mt_err *err)
+static enum mt_rc expand(struct mt_mapper *r, struct mt_val v, uint32_t item, struct mt_mapped *out,
+                         struct mt_err *err)
 {
     const struct mt_leaf *leaf = &r->mapping->items;
     enum mt_rc rc = mt_mapper_expand(r, v, err);

@@ -67,7 +67,8 @@ static bool put_sorted(struct mt_val v, struct mt_buf *out)
     struct member *members = mt_try_alloc((count ? count : 1) * sizeof *members);
     if (!members)
         return false;
-    for (struct mt_iter it = mt_iter_of(v); n < count && mt_iter_next(&it, &members[n].name, &members[n].value);)
+    for (struct mt_iter it = mt_iter_of(v);
+         n < count && mt_iter_next(&it, &members[n].name, &members[n].value);)
         n++;
     if (object)
         qsort(members, n, sizeof *members, by_name);
@@ -88,8 +89,9 @@ static bool put_sorted(struct mt_val v, struct mt_buf *out)
 
 enum mt_rc mt_identifier_text(struct mt_val v, struct mt_buf *out)
 {
-    bool ok = !v.doc ? mt_buf_puts(out, "null")
-                     : mt_val_is(v, MT_STRING) ? mt_buf_put(out, mt_val_string(v)) : put_sorted(v, out);
+    bool ok = !v.doc                    ? mt_buf_puts(out, "null")
+              : mt_val_is(v, MT_STRING) ? mt_buf_put(out, mt_val_string(v))
+                                        : put_sorted(v, out);
     return ok && !out->failed ? MT_OK : MT_ENOMEM;
 }
 

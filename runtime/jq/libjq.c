@@ -1,7 +1,8 @@
-/* libjq 1.6: compile, feed, read. See libjq.h. Called by program.c and mapper.c, on the thread that owns the program.
+/* libjq 1.6: compile, feed, read. See libjq.h. Called by program.c and mapper.c, on the thread that owns the
+ * program.
  *
- * jv's law, once: every jv_ function consumes its arguments and gives an owned result, except jv_copy and the iteration
- * over an object. */
+ * jv's law, once: every jv_ function consumes its arguments and gives an owned result, except jv_copy and the
+ * iteration over an object. */
 #include "jq/libjq.h"
 
 #include <limits.h>
@@ -21,8 +22,9 @@ struct mt_libjq {
 
 enum { BIG_MAX = 64 }; /* integers kept for one input: more of them are no identifiers but data */
 
-/* An integer from 2^53 on: a double may not hold it, and 1.6 spells it 1e+17. A result that equals the double is taken for a copy of it, as jq 1.8 keeps literals as long
- * as nothing is computed, unless two integers of the input share the double. */
+/* An integer from 2^53 on: a double may not hold it, and 1.6 spells it 1e+17. A result that equals the double
+ * is taken for a copy of it, as jq 1.8 keeps literals as long as nothing is computed, unless two integers of
+ * the input share the double. */
 struct big {
     double value;
     struct mt_slice literal; /* {NULL, 0}: ambiguous */
@@ -35,7 +37,8 @@ struct mt_libjq_input {
 };
 
 /* The first message is the cause, what follows is "jq: 1 compile error". Its text is
- * "jq: error: CAUSE at <top-level>, line N:" and then the program, prelude included, which nobody wants to read. */
+ * "jq: error: CAUSE at <top-level>, line N:" and then the program, prelude included, which nobody wants to
+ * read. */
 static void on_error(void *ud, jv msg)
 {
     struct mt_libjq *p = ud;

@@ -1,8 +1,9 @@
 /* A resource compiled for one thread, and the evaluation of its expressions: see mapper.h.
  *
- * All leaves that need libjq are one program, since a program costs 20 to 41 ms to compile and an item is converted once:
- *   START PRELUDE def env: {}; {} as $ENV | LEAF as $mt_s | [$mt_s] + (if $mt_s == [false] then [] else [LEAF, LEAF, …] end)
- * where a LEAF gives [VALUE], [] or {"e": MESSAGE}; it never raises, so a bad field never costs the entity. */
+ * All leaves that need libjq are one program, since a program costs 20 to 41 ms to compile and an item is
+ * converted once: START PRELUDE def env: {}; {} as $ENV | LEAF as $mt_s | [$mt_s] + (if $mt_s == [false] then
+ * [] else [LEAF, LEAF, …] end) where a LEAF gives [VALUE], [] or {"e": MESSAGE}; it never raises, so a bad
+ * field never costs the entity. */
 #include "jq/mapper.h"
 
 #include <stdlib.h>
@@ -24,8 +25,9 @@ static void put_leaf(const struct mt_leaf *leaf, struct mt_buf *out)
 }
 
 /* One program of some leaves; first (may be NULL) decides whether the others are evaluated. */
-static enum mt_rc compile(const struct mt_mapping *m, const struct mt_leaf *first, const struct mt_leaf *const *leaves,
-                          unsigned count, struct mt_libjq **out, struct mt_err *err)
+static enum mt_rc compile(const struct mt_mapping *m, const struct mt_leaf *first,
+                          const struct mt_leaf *const *leaves, unsigned count, struct mt_libjq **out,
+                          struct mt_err *err)
 {
     struct mt_prelude uses = {{false}};
     struct mt_buf text;
@@ -66,8 +68,10 @@ static void cut(char *to, struct mt_slice text)
     to[n] = '\0';
 }
 
-/* Which expression is it, and why? The joined program's message cannot tell, so each is compiled by itself. */
-static enum mt_rc culprit(const struct mt_mapping *m, const char *field, const struct mt_leaf *leaf, struct mt_err *err)
+/* Which expression is it, and why? The joined program's message cannot tell, so each is compiled by itself.
+ */
+static enum mt_rc culprit(const struct mt_mapping *m, const char *field, const struct mt_leaf *leaf,
+                          struct mt_err *err)
 {
     if (leaf->absent || leaf->plain)
         return MT_OK;
@@ -85,9 +89,10 @@ static enum mt_rc culprit(const struct mt_mapping *m, const char *field, const s
     }
     cut(expression, leaf->source);
     bool python = mt_slice_is(leaf->source, "True") || mt_slice_is(leaf->source, "False");
-    return mt_fail(err, MT_EINVAL, "%s, resource %u (kind \"%.*s\"), %s: the jq expression %s does not compile: %s%s",
-                   m->source, m->index, m->kind.n > 60 ? 60 : (int)m->kind.n, m->kind.p, field, expression, why,
-                   python ? " (write 'true' or 'false' in quotes)" : "");
+    return mt_fail(err, MT_EINVAL,
+                   "%s, resource %u (kind \"%.*s\"), %s: the jq expression %s does not compile: %s%s",
+                   m->source, m->index, m->kind.n > 60 ? 60 : (int)m->kind.n, m->kind.p, field, expression,
+                   why, python ? " (write 'true' or 'false' in quotes)" : "");
 }
 
 static enum mt_rc find_culprit(const struct mt_mapping *m, struct mt_err *err)
@@ -282,7 +287,8 @@ static enum mt_selected decide(const struct mt_state *state)
     return mt_val_true(state->val) ? MT_SELECTED : MT_REJECTED;
 }
 
-enum mt_rc mt_mapper_evaluate(struct mt_mapper *r, struct mt_val item, enum mt_selected *out, struct mt_err *err)
+enum mt_rc mt_mapper_evaluate(struct mt_mapper *r, struct mt_val item, enum mt_selected *out,
+                              struct mt_err *err)
 {
     const struct mt_mapping *m = r->mapping;
     run_leaf(&m->selector, item, &r->selector);

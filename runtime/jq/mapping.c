@@ -1,5 +1,5 @@
-/* A resource of a mapping file, taken apart: see mapping.h. Called by bundle/appconfig.c, once for each resource; what it
- * makes is immutable and read by the mappers of all worker threads. */
+/* A resource of a mapping file, taken apart: see mapping.h. Called by bundle/appconfig.c, once for each
+ * resource; what it makes is immutable and read by the mappers of all worker threads. */
 #include "jq/mapping.h"
 
 #include <math.h>
@@ -69,7 +69,9 @@ static enum mt_rc scalar_text(struct mt_val v, struct mt_slice *out, struct mt_e
     }
     default:
         return mt_fail(err, MT_EINVAL, "a jq expression (text) is expected here, not %s",
-                       mt_val_is(v, MT_ARRAY) ? "a list" : mt_val_is(v, MT_OBJECT) ? "an object" : "null");
+                       mt_val_is(v, MT_ARRAY)    ? "a list"
+                       : mt_val_is(v, MT_OBJECT) ? "an object"
+                                                 : "null");
     }
 }
 
@@ -154,8 +156,8 @@ static enum mt_rc add_query(struct mt_mapping *m, struct mt_val v, unsigned dept
     return MT_OK;
 }
 
-static enum mt_rc add_field(struct mt_mapping *m, enum mt_section section, struct mt_slice member, struct mt_val v,
-                            struct mt_err *err)
+static enum mt_rc add_field(struct mt_mapping *m, enum mt_section section, struct mt_slice member,
+                            struct mt_val v, struct mt_err *err)
 {
     if ((m->field_count & (m->field_count - 1)) == 0)
         m->fields = mt_realloc(m->fields, (m->field_count ? m->field_count * 2 : 1) * sizeof *m->fields);
@@ -163,7 +165,8 @@ static enum mt_rc add_field(struct mt_mapping *m, enum mt_section section, struc
     *f = (struct mt_field){.section = section, .member = member, .first = m->leaf_count};
     const char *group = section == MT_PROPERTY ? "properties." : section == MT_RELATION ? "relations." : "";
     f->name = mt_format("%s%.*s", group, MT_FMT(member));
-    bool query = (section == MT_IDENTIFIER || section == MT_TEAM || section == MT_RELATION) && mt_val_is(v, MT_OBJECT);
+    bool query =
+        (section == MT_IDENTIFIER || section == MT_TEAM || section == MT_RELATION) && mt_val_is(v, MT_OBJECT);
     bool nullable = section == MT_TITLE || section == MT_ICON || section == MT_TEAM;
     enum mt_rc rc;
     if (query) {
@@ -177,14 +180,16 @@ static enum mt_rc add_field(struct mt_mapping *m, enum mt_section section, struc
     f->count = m->leaf_count - f->first;
     for (unsigned i = f->first; i < m->leaf_count; i++)
         if (m->leaves[i].absent)
-            mt_log(MT_WARN, "%s, resource %u (kind \"%.*s\"), %s: %.*s cannot be evaluated here; the field is null",
+            mt_log(MT_WARN,
+                   "%s, resource %u (kind \"%.*s\"), %s: %.*s cannot be evaluated here; the field is null",
                    m->source, m->index, MT_FMT(m->kind), f->name,
-                   m->leaves[i].source.n > MT_FOREIGN ? MT_FOREIGN : (int)m->leaves[i].source.n, m->leaves[i].source.p);
+                   m->leaves[i].source.n > MT_FOREIGN ? MT_FOREIGN : (int)m->leaves[i].source.n,
+                   m->leaves[i].source.p);
     return MT_OK;
 }
 
-static enum mt_rc add_group(struct mt_mapping *m, struct mt_val mappings, const char *name, enum mt_section section,
-                            bool *out_given, struct mt_err *err)
+static enum mt_rc add_group(struct mt_mapping *m, struct mt_val mappings, const char *name,
+                            enum mt_section section, bool *out_given, struct mt_err *err)
 {
     struct mt_val group, v;
     struct mt_slice member;
@@ -302,8 +307,8 @@ enum mt_rc mt_mapping_new(struct mt_val resource, unsigned index, const struct m
         goto out;
     }
     leaf_init(&m->selector, text);
-    if (!given(resource, "port", &port) || !given(port, "entity", &entity) || !given(entity, "mappings", &mappings) ||
-        !mt_val_is(mappings, MT_OBJECT)) {
+    if (!given(resource, "port", &port) || !given(port, "entity", &entity) ||
+        !given(entity, "mappings", &mappings) || !mt_val_is(mappings, MT_OBJECT)) {
         mt_fail(err, MT_EINVAL, "an object is expected");
         rc = blame(m, "port.entity.mappings", err);
         goto out;

@@ -9,10 +9,10 @@
 enum { STEPS_MAX = 32 };
 
 struct step {
-    bool index;           /* [n], else a member */
-    bool optional;        /* `?` after it: catches its errors and those of the steps before it */
+    bool index;    /* [n], else a member */
+    bool optional; /* `?` after it: catches its errors and those of the steps before it */
     int64_t at;
-    struct mt_val name;   /* of names */
+    struct mt_val name; /* of names */
 };
 
 struct mt_plain {
@@ -145,7 +145,8 @@ out:
     return p;
 }
 
-/* Numbers are JSON's, but for those whose spelling libjq changes beyond recognition (infinities) or that are past 2^53. */
+/* Numbers are JSON's, but for those whose spelling libjq changes beyond recognition (infinities) or that are
+ * past 2^53. */
 static bool is_number(struct mt_slice s)
 {
     if (!s.n || !((s.p[0] >= '0' && s.p[0] <= '9') || (s.p[0] == '-' && s.n > 1)))
@@ -302,7 +303,8 @@ static bool delete_from(const struct mt_plain *p, unsigned i, struct mt_val v, s
     return ok;
 }
 
-bool mt_plain_delete(const struct mt_plain *p, struct mt_val input, struct mt_builder *b, char message[MT_PATH_MESSAGE])
+bool mt_plain_delete(const struct mt_plain *p, struct mt_val input, struct mt_builder *b,
+                     char message[MT_PATH_MESSAGE])
 {
     return delete_from(p, 0, input, b, message);
 }

@@ -1,4 +1,5 @@
-/* One jq program by itself: see program.h. Called by `moontide jq` and by Lua's jq(…), on the thread that made it. */
+/* One jq program by itself: see program.h. Called by `moontide jq` and by Lua's jq(…), on the thread that
+ * made it. */
 #include "jq/program.h"
 
 #include <stdlib.h>
@@ -50,8 +51,8 @@ void mt_jq_free(struct mt_jq *jq)
     free(jq);
 }
 
-enum mt_rc mt_jq_run(struct mt_jq *jq, struct mt_val input, bool (*emit)(void *ud, struct mt_doc *result), void *ud,
-                     struct mt_err *err)
+enum mt_rc mt_jq_run(struct mt_jq *jq, struct mt_val input, bool (*emit)(void *ud, struct mt_doc *result),
+                     void *ud, struct mt_err *err)
 {
     struct mt_libjq_input *value = mt_libjq_input_new(input);
     if (!value)

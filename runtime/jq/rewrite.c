@@ -1,9 +1,10 @@
 /* Scans a jq expression token by token: see rewrite.h.
  *
- * Called by program.c and mapper.c before anything reaches libjq, on any thread. What is written differs from what
- * was read only in these: comments are blanks, `if` is parenthesised and has an `else` (jq 1.7), values of
- * an object construction are parenthesised (1.7 takes operators there), and so is what `as` binds (1.8 takes more than a
- * term), `.a.[0]` is `.a[0]` (1.7), `.e0` is ."e0" (1.6 reads a number) and `?//` outside of patterns is `? //`. Line breaks stay where they were. */
+ * Called by program.c and mapper.c before anything reaches libjq, on any thread. What is written differs from
+ * what was read only in these: comments are blanks, `if` is parenthesised and has an `else` (jq 1.7), values
+ * of an object construction are parenthesised (1.7 takes operators there), and so is what `as` binds (1.8
+ * takes more than a term), `.a.[0]` is `.a[0]` (1.7), `.e0` is ."e0" (1.6 reads a number) and `?//` outside
+ * of patterns is `? //`. Line breaks stay where they were. */
 #include "jq/rewrite.h"
 
 #include <stdint.h>
@@ -14,18 +15,18 @@
 enum { DEPTH_MAX = 256 }; /* libjq's parser is a recursive consumer: 10,000 parentheses cost it seconds */
 
 struct frame {
-    char kind;       /* ( [ { or 'i' for if…end */
-    bool in_string;  /* ( that was opened by \( inside a string */
-    bool has_else;   /* of an if */
-    bool value;      /* {: a value is open, to be closed by a parenthesis */
-    bool pattern;    /* { or [ of a destructuring pattern */
-    bool expecting;  /* a pattern follows: between `as` and `|` */
-    bool body;       /* the ( of a reduce or foreach */
-    bool index;      /* [ after a term */
-    bool slice;      /* and with a : in it */
-    bool reducing;   /* between `reduce` or `foreach` and its parentheses */
-    size_t start;    /* where the expression at hand began in the output: what an `as` binds */
-    size_t outer;    /* the same of the expression that a reduce is part of */
+    char kind;      /* ( [ { or 'i' for if…end */
+    bool in_string; /* ( that was opened by \( inside a string */
+    bool has_else;  /* of an if */
+    bool value;     /* {: a value is open, to be closed by a parenthesis */
+    bool pattern;   /* { or [ of a destructuring pattern */
+    bool expecting; /* a pattern follows: between `as` and `|` */
+    bool body;      /* the ( of a reduce or foreach */
+    bool index;     /* [ after a term */
+    bool slice;     /* and with a : in it */
+    bool reducing;  /* between `reduce` or `foreach` and its parentheses */
+    size_t start;   /* where the expression at hand began in the output: what an `as` binds */
+    size_t outer;   /* the same of the expression that a reduce is part of */
 };
 
 struct scanner {
@@ -35,8 +36,8 @@ struct scanner {
     struct mt_expression about;
     struct frame stack[DEPTH_MAX + 1]; /* [0] is the expression itself */
     unsigned depth;
-    bool term;       /* the last token ended a term */
-    bool key;        /* in {: a key may start here */
+    bool term; /* the last token ended a term */
+    bool key;  /* in {: a key may start here */
     bool any;
     bool first, catches; /* mentions first; mentions `?` or try */
     struct mt_err *err;
@@ -75,8 +76,8 @@ static struct frame *top(struct scanner *x)
 static enum mt_rc broken(struct scanner *x, const char *what)
 {
     size_t n = x->s.n - x->at < 20 ? x->s.n - x->at : 20;
-    return mt_fail(x->err, MT_EINVAL, "syntax error at byte %zu: %s%s%.*s", x->at, what, n ? " near " : "", (int)n,
-                   x->s.p + x->at);
+    return mt_fail(x->err, MT_EINVAL, "syntax error at byte %zu: %s%s%.*s", x->at, what, n ? " near " : "",
+                   (int)n, x->s.p + x->at);
 }
 
 static enum mt_rc push(struct scanner *x, char kind)
@@ -177,7 +178,8 @@ static enum mt_rc close_bracket(struct scanner *x, char c)
 {
     char kind = c == ')' ? '(' : c == ']' ? '[' : '{';
     if (x->depth == 0 || top(x)->kind != kind)
-        return broken(x, x->depth && top(x)->kind == 'i' ? "an if has no end before" : "an unmatched bracket");
+        return broken(x,
+                      x->depth && top(x)->kind == 'i' ? "an if has no end before" : "an unmatched bracket");
     close_value(x);
     if (top(x)->slice)
         guard_bound(x);
@@ -204,9 +206,9 @@ static bool in_list(struct mt_slice name, const char *const *list)
 
 static bool is_keyword(struct mt_slice name)
 {
-    static const char *const keywords[] = {"as",    "def",   "if",     "then",    "elif",   "else", "end",
-                                           "try",   "catch", "label",  "reduce",  "foreach", "and", "or",
-                                           "import", "include", "module", NULL};
+    static const char *const keywords[] = {"as",  "def", "if",     "then",    "elif",   "else",
+                                           "end", "try", "catch",  "label",   "reduce", "foreach",
+                                           "and", "or",  "import", "include", "module", NULL};
     return in_list(name, keywords);
 }
 
@@ -220,11 +222,11 @@ static size_t name_length(const struct scanner *x)
 
 static enum mt_rc scan_name(struct scanner *x)
 {
-    static const char *const harmless[] = {"true", "false", "null", "if",  "then", "elif",
+    static const char *const harmless[] = {"true", "false", "null", "if", "then",  "elif",
                                            "else", "end",   "and",  "or", "empty", NULL};
     size_t from = x->at;
-    while (x->at < x->s.n && (is_name(x->s.p[x->at]) ||
-                              (x->s.p[x->at] == ':' && peek(x, 1) == ':' && is_name_start(peek(x, 2)) && ++x->at)))
+    while (x->at < x->s.n && (is_name(x->s.p[x->at]) || (x->s.p[x->at] == ':' && peek(x, 1) == ':' &&
+                                                         is_name_start(peek(x, 2)) && ++x->at)))
         x->at++;
     struct mt_slice name = {x->s.p + from, x->at - from};
     struct frame *f = top(x);
@@ -274,8 +276,8 @@ static enum mt_rc scan_name(struct scanner *x)
             f->outer = f->start;
         f->reducing = true;
         f->start = x->out->n;
-    } else if (!x->term && !mt_slice_is(name, "as") && !mt_slice_is(name, "try") && !mt_slice_is(name, "and") &&
-               !mt_slice_is(name, "or")) {
+    } else if (!x->term && !mt_slice_is(name, "as") && !mt_slice_is(name, "try") &&
+               !mt_slice_is(name, "and") && !mt_slice_is(name, "or")) {
         f->start = x->out->n;
     }
     return MT_OK;
@@ -335,8 +337,8 @@ static enum mt_rc scan_dot(struct scanner *x)
 
 static void scan_operator(struct scanner *x)
 {
-    static const char *const operators[] = {"?//=", "?//", "//=", "==", "!=", "<=", ">=", "|=",
-                                            "+=",   "-=",  "*=",  "/=", "%=", "//", NULL};
+    static const char *const operators[] = {
+        "?//=", "?//", "//=", "==", "!=", "<=", ">=", "|=", "+=", "-=", "*=", "/=", "%=", "//", NULL};
     struct mt_slice rest = {x->s.p + x->at, x->s.n - x->at};
     struct mt_slice op = {rest.p, 1};
     for (const char *const *o = operators; *o; o++) {
@@ -459,7 +461,8 @@ static enum mt_rc scan_token(struct scanner *x)
     }
 }
 
-enum mt_rc mt_jq_rewrite(struct mt_slice text, struct mt_buf *out, struct mt_expression *out_about, struct mt_err *err)
+enum mt_rc mt_jq_rewrite(struct mt_slice text, struct mt_buf *out, struct mt_expression *out_about,
+                         struct mt_err *err)
 {
     struct scanner *x = mt_alloc(sizeof *x); /* 2 KB of frames */
     x->s = text;
@@ -485,8 +488,10 @@ enum mt_rc mt_jq_rewrite(struct mt_slice text, struct mt_buf *out, struct mt_exp
     }
     if (rc == MT_OK && x->depth > 0) {
         char kind = top(x)->kind;
-        rc = broken(x, kind == 'i' ? "an if has no end" : kind == '(' ? "a ( is not closed"
-                                   : kind == '[' ? "a [ is not closed" : "a { is not closed");
+        rc = broken(x, kind == 'i'   ? "an if has no end"
+                       : kind == '(' ? "a ( is not closed"
+                       : kind == '[' ? "a [ is not closed"
+                                     : "a { is not closed");
     } else if (rc == MT_OK && !x->any) {
         rc = mt_fail(err, MT_EINVAL, "the expression is empty");
     } else if (rc == MT_OK && out->failed) {

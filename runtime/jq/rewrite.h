@@ -1,5 +1,6 @@
-/* An expression made ready for libjq 1.6: its brackets checked, so that it cannot break out of the parentheses that it is put
- * into, and the spellings that jq 1.7 and 1.8 added turned into older ones. Pure functions, any thread. */
+/* An expression made ready for libjq 1.6: its brackets checked, so that it cannot break out of the
+ * parentheses that it is put into, and the spellings that jq 1.7 and 1.8 added turned into older ones. Pure
+ * functions, any thread. */
 #ifndef MT_JQ_REWRITE_H
 #define MT_JQ_REWRITE_H
 
@@ -11,7 +12,9 @@ struct mt_expression {
     bool constant;          /* reads neither its input nor anything outside (R-JQ-12, R-JQ-16) */
 };
 
-/* Appends the rewritten text. MT_EINVAL: a bracket, string or `if` that does not match, a NUL byte, or nothing but blanks. */
-enum mt_rc mt_jq_rewrite(struct mt_slice text, struct mt_buf *out, struct mt_expression *out_about, struct mt_err *err);
+/* Appends the rewritten text. MT_EINVAL: a bracket, string or `if` that does not match, a NUL byte, or
+ * nothing but blanks. */
+enum mt_rc mt_jq_rewrite(struct mt_slice text, struct mt_buf *out, struct mt_expression *out_about,
+                         struct mt_err *err);
 
 #endif

@@ -3,7 +3,8 @@
 
 #include <stdint.h>
 
-/* Python's \s and \w look at characters, so bytes are decoded. Broken UTF-8 counts as one byte that is neither. */
+/* Python's \s and \w look at characters, so bytes are decoded. Broken UTF-8 counts as one byte that is
+ * neither. */
 static uint32_t decode(struct mt_slice s, size_t at, size_t *out_size)
 {
     const unsigned char *p = (const unsigned char *)s.p + at;
@@ -27,11 +28,12 @@ static uint32_t decode(struct mt_slice s, size_t at, size_t *out_size)
 static bool is_blank(uint32_t c)
 {
     return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
+           c == 0x3000;
 }
 
-/* Letters, digits and '_'. Outside of ASCII everything counts but the blanks and the blocks of punctuation: the
- * exact tables of Unicode would cost 20 KB to decide about names that no API has. */
+/* Letters, digits and '_'. Outside of ASCII everything counts but the blanks and the blocks of punctuation:
+ * the exact tables of Unicode would cost 20 KB to decide about names that no API has. */
 static bool is_word(uint32_t c)
 {
     if (c < 0x80)
@@ -39,7 +41,8 @@ static bool is_word(uint32_t c)
     if (c == UINT32_MAX || is_blank(c) || c < 0xAA)
         return false;
     if (c < 0xC0)
-        return c == 0xAA || c == 0xB2 || c == 0xB3 || c == 0xB5 || (c >= 0xB9 && c <= 0xBA) || (c >= 0xBC && c <= 0xBE);
+        return c == 0xAA || c == 0xB2 || c == 0xB3 || c == 0xB5 || (c >= 0xB9 && c <= 0xBA) ||
+               (c >= 0xBC && c <= 0xBE);
     return c != 0xD7 && c != 0xF7 && !(c >= 0x2000 && c <= 0x206F) && !(c >= 0x20A0 && c <= 0x20CF) &&
            !(c >= 0x2190 && c <= 0x245F) && !(c >= 0x2500 && c <= 0x2BFF) && !(c >= 0x3001 && c <= 0x3004);
 }
@@ -61,11 +64,12 @@ static bool blank_before(struct mt_slice s, size_t at)
 static bool opens(struct mt_slice s, size_t at)
 {
     size_t size;
-    return at < s.n && s.p[at] == '\'' && !(at + 1 < s.n && s.p[at + 1] == '"') && !blank_at(s, at + 1, &size);
+    return at < s.n && s.p[at] == '\'' && !(at + 1 < s.n && s.p[at + 1] == '"') &&
+           !blank_at(s, at + 1, &size);
 }
 
-/* The regex of R-JQ-02, tried at each place from left to right as Python's re.sub does: a match takes its blank with
- * it, so that this blank cannot serve the next quote. */
+/* The regex of R-JQ-02, tried at each place from left to right as Python's re.sub does: a match takes its
+ * blank with it, so that this blank cannot serve the next quote. */
 bool mt_jq_quotes(struct mt_slice expression, struct mt_buf *out)
 {
     struct mt_slice s = expression;

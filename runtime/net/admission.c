@@ -51,6 +51,7 @@ static void unlink_call(struct mt_admission *a, struct mt_http_call *call)
 static void wake_after(struct mt_admission *a, uint64_t ns)
 {
     uint64_t us = ns / 1000 + 1;
+    event_base_update_cache_time(mt_loop_base(a->http->loop)); /* as in mt_timer_new */
     const struct timeval after = {.tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000)};
     evtimer_add(a->timer, &after);
 }

@@ -83,7 +83,7 @@ void mt_ending_explain(const struct mt_ending *e, CURL *easy, CURLcode code,
         break;
     case CURLE_COULDNT_CONNECT:
         snprintf(o->cause, sizeof o->cause, "cannot connect: %.200s",
-                 os_error ? strerror((int)os_error) : detail);
+                 os_error ? strerrordesc_np((int)os_error) : detail);
         break;
     case CURLE_OPERATION_TIMEDOUT:
         if (strncasecmp(e->text, "Connection", 10) == 0 || strncasecmp(e->text, "Failed to connect", 17) == 0)
@@ -101,7 +101,7 @@ void mt_ending_explain(const struct mt_ending *e, CURL *easy, CURLcode code,
     case CURLE_HTTP2_STREAM:
         if (os_error)
             snprintf(o->cause, sizeof o->cause, "%s%s",
-                     os_error == ECONNRESET ? "connection reset" : strerror((int)os_error), after);
+                     os_error == ECONNRESET ? "connection reset" : strerrordesc_np((int)os_error), after);
         else
             snprintf(o->cause, sizeof o->cause, "the connection failed%s: %.200s", after, detail);
         break;

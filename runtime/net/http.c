@@ -195,6 +195,7 @@ static void leave(struct mt_http_call *call)
 static void arm(struct mt_http_call *call, enum mt_phase phase, uint64_t ms)
 {
     call->phase = phase;
+    event_base_update_cache_time(mt_loop_base(call->http->loop)); /* as in mt_timer_new */
     const struct timeval after = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
     evtimer_add(call->timer, &after);
 }

@@ -180,6 +180,8 @@ struct mt_timer *mt_timer_new(struct mt_loop *loop, uint64_t ms, void (*fn)(void
     struct mt_timer *timer = mt_alloc(sizeof *timer);
     *timer = (struct mt_timer){.fn = fn, .arg = arg};
     timer->event = evtimer_new(loop->base, on_timer, timer);
+    event_base_update_cache_time(
+        loop->base); /* counted from now, not from the begin of the callback that calls */
     const struct timeval after = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
     if (!timer->event || evtimer_add(timer->event, &after) != 0)
         abort();

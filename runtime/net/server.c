@@ -3,8 +3,9 @@
  * What evhttp of libevent 2.1 needs to be kept from:
  * - Bytes that arrive while a request without a body waits for its answer (a pipelined request, the body of a
  * DELETE) make it end the process ("illegal connection state"): reading is off from the request to its reply.
- * - Whether it reads the body of a GET or DELETE depends on its version, and bytes that it leaves would be taken
- * for the next request: a connection on which a body was announced and is missing closes after the reply.
+ * - Whether it reads the body of a GET or DELETE depends on its version, and bytes that it leaves would be
+ * taken for the next request: a connection on which a body was announced and is missing closes after the
+ * reply.
  * - It frees a request with its connection, also one that is still to be answered: at the end those are taken
  * over first.
  * - A reply to HEAD would carry the body. */
@@ -94,7 +95,7 @@ static int listen_at(const struct mt_server_options *options, const char **out_c
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
         bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
-        *out_cause = strerror(errno);
+        *out_cause = strerrordesc_np(errno);
         if (fd >= 0)
             close(fd);
         fd = -1;

@@ -1,5 +1,5 @@
-/* libcurl's multi interface on the loop: see transfer.h. Called by http.c, on the loop's thread. This file and
- * ending.c are the only ones that know libcurl.
+/* libcurl's multi interface on the loop: see transfer.h. Called by http.c, on the loop's thread. This file
+ * and ending.c are the only ones that know libcurl.
  *
  * A socket of libcurl has one persistent event, found by its descriptor; the close-socket callback ends it,
  * because libcurl may close a socket without telling the socket callback, and the descriptor would be reused

@@ -102,8 +102,10 @@ static int monotonic(lua_State *L)
 static int push_time(lua_State *L, enum mt_rc rc, int64_t us, const char *what)
 {
     if (rc != MT_OK) {
+        struct mt_slice text = text_arg(L, 1);
+        lua_pushlstring(L, text.p, text.n < 60 ? text.n : 60);
         luaL_pushfail(L);
-        lua_pushfstring(L, "not %s: \"%.60s\"", what, lua_tostring(L, 1));
+        lua_pushfstring(L, "not %s: \"%s\"", what, lua_tostring(L, -2));
         return 2;
     }
     if (us % 1000000 == 0)

@@ -10,6 +10,7 @@ struct mt_store {
     sqlite3 *db;
     char *path;
     int64_t identity, run;
+    bool incomplete;     /* a record of this run could not be written */
     sqlite3_stmt *add, *pairs, *forget, *stale, *name, *add_name, *spill, *spilled;
 };
 

@@ -73,7 +73,7 @@ local function resync(api, body, where, extra)
   local cwd = support.tmpdir()
   local path = sync.bundle { dir = cwd .. "/bench", main = body, mapping = MAPPING, blueprints = BLUEPRINTS }
   local command, options = sync.command(path, api, cwd, { port = where, args = extra, timeout = 1200 })
-  local timed = { "sh", "-c", [["$@"; code=$?; times | tail -n 1 >&2; exit $code]], "sh", table.unpack(command) }
+  local timed = { "sh", "-c", [["$@"; code=$?; times >&2; exit $code]], "sh", table.unpack(command) }
   local result = support.run(timed, options)
   local report = support.json.decode(result.out:match "([^\n]+)\n?$")
   assert(result.code == 0, result.err)

@@ -20,7 +20,7 @@ describe("blueprints in the catalog", function()
     assert.same({}, answer.relations)
     assert.equal("bare", answer.identifier)
     catalog:ok("POST", "/v1/blueprints",
-      '{"identifier":"linked","schema":{"properties":{}},"relations":{"to":{"target":"bare","title":"To","many":null}}}')
+      '{"identifier":"linked","schema":{},"relations":{"to":{"target":"bare","title":"To","many":null}}}')
     assert.same({ target = "bare", title = "To", many = false, required = false },
       catalog:ok("GET", "/v1/blueprints/linked").blueprint.relations.to)
     assert.equal(2, #catalog:ok("GET", "/v1/blueprints").blueprints)
@@ -28,7 +28,8 @@ describe("blueprints in the catalog", function()
   end)
 
   it("are made in stages whose members add up (A-BP-07)", function()
-    catalog:ok("POST", "/v1/blueprints", '{"identifier":"a","title":"A","icon":"I","schema":{"properties":{"x":{"type":"string"}}}}')
+    catalog:ok("POST", "/v1/blueprints",
+      '{"identifier":"a","title":"A","icon":"I","schema":{"properties":{"x":{"type":"string"}}}}')
     catalog:ok("PATCH", "/v1/blueprints/a", '{"identifier":"a","relations":{"self":{"target":"a"}}}')
     catalog:ok("PATCH", "/v1/blueprints/a", '{"mirrorProperties":{"m":{"path":"self.x"}}}')
     local a = catalog:ok("GET", "/v1/blueprints/a").blueprint
@@ -81,7 +82,8 @@ describe("blueprints in the catalog", function()
     catalog:blueprint "t"
     catalog:blueprint("a", { x = { type = "string" }, y = { type = "string" } },
       { r = { target = "t" }, many = { target = "t", many = true } })
-    catalog:bulk("a", { { identifier = "1", properties = { x = "x", y = "y" }, relations = { r = "t1", many = { "t1" } } } })
+    catalog:bulk("a", { { identifier = "1", properties = { x = "x", y = "y" }, relations = { r = "t1",
+      many = { "t1" } } } })
     catalog:ok("PATCH", "/v1/blueprints/a", { schema = { properties = { y = { type = "string" } } },
       relations = { r = { target = "t" }, many = { target = "t", many = false } } })
     local entity = catalog:entity("a", "1")
@@ -108,7 +110,8 @@ describe("blueprints in the catalog", function()
   it("go with all their entities, as a migration that is over (A-BP-10, A-MIG-01)", function()
     catalog:blueprint "t"
     catalog:blueprint("a", nil, { r = { target = "t", required = true } })
-    catalog:bulk("a", { { identifier = "1", relations = { r = "t1" } }, { identifier = "2", relations = { r = "t2" } } })
+    catalog:bulk("a", { { identifier = "1", relations = { r = "t1" } }, { identifier = "2",
+      relations = { r = "t2" } } })
     local id = catalog:ok("DELETE", "/v1/blueprints/t/all-entities?delete_blueprint=true").migrationId
     local migration = catalog:ok("GET", "/v1/migrations/" .. id).migration
     assert.same({ "COMPLETE", "t", id }, { migration.status, migration.sourceBlueprint, migration.id })

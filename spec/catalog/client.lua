@@ -23,7 +23,8 @@ end
 function client:call(method, path, body, options)
   options = options or {}
   if not self.token then
-    local answer = support.request("POST", self.url .. "/v1/auth/access_token", { clientId = "id", clientSecret = "secret" })
+    local answer = support.request("POST", self.url .. "/v1/auth/access_token", { clientId = "id",
+      clientSecret = "secret" })
     self.token = support.json.decode(answer.body).accessToken
   end
   local headers = { Authorization = "Bearer " .. self.token, ["User-Agent"] = options.agent or AGENT }
@@ -53,7 +54,8 @@ function client:blueprint(identifier, properties, relations, required)
   }).blueprint
 end
 
-local BULK = "/v1/blueprints/%s/entities/bulk?upsert=true&merge=%s&create_missing_related_entities=%s&validation_only=false"
+local BULK = "/v1/blueprints/%s/entities/bulk?upsert=true&merge=%s&create_missing_related_entities=%s"
+  .. "&validation_only=false"
 
 --- Bulk upsert as Ocean sends it: status and answer. options: merge, create (both true), agent.
 function client:bulk(blueprint, entities, options)
@@ -64,7 +66,8 @@ end
 
 --- One entity by a bulk upsert: its error, or nil when it was accepted.
 function client:refusal(blueprint, entity, options)
-  local _, answer = self:bulk(blueprint, type(entity) == "string" and '{"entities":[' .. entity .. "]}" or { entity }, options)
+  local _, answer = self:bulk(blueprint, type(entity) == "string" and '{"entities":[' .. entity .. "]}" or { entity },
+    options)
   return answer.errors[1]
 end
 

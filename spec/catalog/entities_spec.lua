@@ -24,7 +24,8 @@ describe("entities in the catalog", function()
       level = { type = "string", enum = { "low", "high" } },
       step = { type = "number", enum = { 1, 2 } },
     }, { owner = { target = "team" }, uses = { target = "service", many = true } })
-    catalog:blueprint("strict", { name = { type = "string" } }, { owner = { target = "team", required = true } }, { "name" })
+    catalog:blueprint("strict", { name = { type = "string" } }, { owner = { target = "team", required = true } },
+      { "name" })
   end)
 
   teardown(function()
@@ -45,7 +46,8 @@ describe("entities in the catalog", function()
 
   it("are answered by index, with the new ones marked, errors beside successes (A-ENT-13)", function()
     local status, answer = catalog:bulk("service", {
-      { identifier = "i0" }, { identifier = "i1", properties = { nope = 1 } }, { identifier = "i2" }, "text", { title = "x" },
+      { identifier = "i0" }, { identifier = "i1", properties = { nope = 1 } }, { identifier = "i2" }, "text",
+        { title = "x" },
     })
     assert.equal(207, status)
     assert.same({ { index = 0, identifier = "i0", created = true }, { index = 2, identifier = "i2", created = true } },
@@ -123,7 +125,8 @@ describe("entities in the catalog", function()
   end)
 
   it("keep what a merge does not mention, and lose it without (A-SRV-09)", function()
-    accepted { identifier = "m", title = "M", team = "a", properties = { text = "x", count = 1 }, relations = { owner = "o" } }
+    accepted { identifier = "m", title = "M", team = "a", properties = { text = "x", count = 1 },
+      relations = { owner = "o" } }
     accepted { identifier = "m", properties = { count = null } }
     local entity = catalog:entity("service", "m")
     assert.same({ "M", "a", "x", null, "o" },
@@ -172,11 +175,12 @@ describe("entities in the catalog", function()
   end)
 
   it("are refused for a missing target when it must not be made (A-SRV-10, A-ENT-05)", function()
-    local err = refused({ identifier = "lonely", relations = { owner = "nobody" } }, '"nobody"', 404, { create = false })
+    local err = refused({ identifier = "lonely", relations = { owner = "nobody" } }, '"nobody"', 404,
+      { create = false })
     assert.equal("not_found", err.error)
     assert.is_nil(catalog:entity("service", "lonely"))
     local status, answer = catalog:call("POST",
-      "/v1/blueprints/service/entities?upsert=true&merge=true&create_missing_related_entities=false&validation_only=false",
+      "/v1/blueprints/service/entities?upsert=true&merge=true&create_missing_related_entities=false",
       { identifier = "lonely", relations = { owner = "nobody" } })
     assert.equal(404, status)
     assert.equal(false, answer.ok)
@@ -194,7 +198,8 @@ describe("entities in the catalog", function()
     local strict = { blueprint = "strict" }
     refused({ identifier = "q", relations = { owner = "t" } }, 'property "name" is required', 422, strict)
     refused({ identifier = "q", properties = { name = "n" } }, 'relation "owner" is required', 422, strict)
-    assert.is_nil(catalog:refusal("strict", { identifier = "q", properties = { name = "n" }, relations = { owner = "t" } }))
+    assert.is_nil(catalog:refusal("strict", { identifier = "q", properties = { name = "n" },
+      relations = { owner = "t" } }))
     assert.is_nil(catalog:refusal("strict", { identifier = "q", title = "only" }))
     refused({ identifier = "q", properties = { name = null } }, 'property "name" is required', 422, strict)
     refused({ identifier = "q", title = "only" }, "is required", 422, { blueprint = "strict", merge = false })
@@ -255,6 +260,8 @@ describe("entities in the catalog", function()
     accepted { identifier = "sr", team = titled "Red", relations = { owner = titled "Red", uses = titled "found" } }
     local entity = catalog:entity("service", "sr")
     assert.same({ "red" }, entity.team)
+    accepted { identifier = "sr2", team = { "green", titled "Blue" } }
+    assert.same({ "green", "blue" }, catalog:entity("service", "sr2").team)
     assert.equal("t-red", entity.relations.owner)
     assert.same({ "s1" }, entity.relations.uses)
     accepted { identifier = "sr", relations = { owner = titled "Nobody" } }
@@ -281,7 +288,7 @@ describe("deleting entities", function()
   setup(function()
     catalog = client.start()
     catalog:blueprint "team"
-    catalog:blueprint("service", { n = { type = "number" } }, { owner = { target = "team" },
+    catalog:blueprint("service", { size = { type = "number" } }, { owner = { target = "team" },
       seen = { target = "team", many = true } })
     catalog:blueprint("badge", nil, { of = { target = "service", required = true } })
   end)
@@ -296,12 +303,13 @@ describe("deleting entities", function()
   end
 
   it("empties optional relations, without touching owner and update time of the other", function()
-    catalog:bulk("service", { { identifier = "s", properties = { n = 7 }, relations = { owner = "t", seen = { "t", "u" } } } })
+    catalog:bulk("service", { { identifier = "s", properties = { size = 7 }, relations = { owner = "t", seen = { "t",
+      "u" } } } })
     local before = catalog:entity("service", "s")
     assert.same({ "t" }, delete("team", { "t", "unknown" }, false))
     local after = catalog:entity("service", "s")
     assert.same({ owner = null, seen = { "u" } }, after.relations)
-    assert.same({ n = 7 }, after.properties)
+    assert.same({ size = 7 }, after.properties)
     assert.equal(before.updatedAt, after.updatedAt)
     assert.same({ "u" }, catalog:identifiers "team")
   end)
@@ -321,7 +329,8 @@ describe("deleting entities", function()
   it("takes dependants along with delete_dependents=true, also round a cycle", function()
     catalog:blueprint("node", nil, { next = { target = "node", required = true } })
     catalog:bulk("node", { { identifier = "a", relations = { next = "b" } } })
-    catalog:bulk("node", { { identifier = "b", relations = { next = "c" } }, { identifier = "c", relations = { next = "a" } } })
+    catalog:bulk("node", { { identifier = "b", relations = { next = "c" } }, { identifier = "c",
+      relations = { next = "a" } } })
     assert.same({ "a", "b", "c" }, catalog:identifiers "node")
     assert.same({ "b" }, delete("node", { "b" }, true))
     assert.same({}, catalog:identifiers "node")
@@ -329,7 +338,8 @@ describe("deleting entities", function()
 
   it("of a chain in one request does not depend on its order", function()
     catalog:bulk("node", { { identifier = "x", relations = { next = "x" } } })
-    catalog:bulk("node", { { identifier = "y", relations = { next = "x" } }, { identifier = "z", relations = { next = "y" } } })
+    catalog:bulk("node", { { identifier = "y", relations = { next = "x" } }, { identifier = "z",
+      relations = { next = "y" } } })
     assert.same({ "x", "y", "z" }, delete("node", { "x", "y", "z" }, false))
   end)
 

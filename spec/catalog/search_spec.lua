@@ -19,7 +19,8 @@ describe("searching the catalog", function()
         at = "2026-01-01T03:00:00+02:00" }, relations = { owner = "t2", uses = { "a" } } },
       { identifier = "c", properties = { name = "", size = 2.5 } },
     })
-    catalog:bulk("service", { { identifier = "foreign", title = "Gamma" } }, { agent = "port-ocean/other/2/x/exporter" })
+    catalog:bulk("service", { { identifier = "foreign", title = "Gamma" } },
+      { agent = "port-ocean/other/2/x/exporter" })
   end)
 
   teardown(function()
@@ -38,16 +39,23 @@ describe("searching the catalog", function()
     { "$identifier", "notIn", { "a", "c" }, "b foreign" },
     { "$identifier", "beginsWith", "for", "foreign" }, { "$identifier", "doesNotBeginWith", "for", "a b c" },
     { "$identifier", "endsWith", "ign", "foreign" }, { "$identifier", "doesNotEndWith", "ign", "a b c" },
-    { "$title", "contains", "lph", "a" }, { "$title", "doesNotContain", "lph", "b c foreign" }, { "$title", "isEmpty", nil, "c" },
-    { "$title", "isNotEmpty", nil, "a b foreign" }, { "$team", "=", "red", "a b" }, { "$team", "contains", "blue", "b" },
-    { "$datasource", "contains", "port-ocean/demo/", "a b c" }, { "$createdAt", ">", "2020-01-01T00:00:00Z", "a b c foreign" },
-    { "$updatedAt", "<", "2020-01-01T00:00:00Z", "" }, { "size", "=", 5, "a" }, { "size", ">", 4, "a b" }, { "size", ">=", 5, "a b" },
+    { "$title", "contains", "lph", "a" }, { "$title", "doesNotContain", "lph", "b c foreign" }, { "$title", "isEmpty",
+    nil, "c" },
+    { "$title", "isNotEmpty", nil, "a b foreign" }, { "$team", "=", "red", "a b" }, { "$team", "contains", "blue",
+    "b" },
+    { "$datasource", "contains", "port-ocean/demo/", "a b c" }, { "$createdAt", ">", "2020-01-01T00:00:00Z",
+    "a b c foreign" },
+    { "$updatedAt", "<", "2020-01-01T00:00:00Z", "" }, { "size", "=", 5, "a" }, { "size", ">", 4, "a b" }, { "size",
+    ">=", 5, "a b" },
     { "size", "<", 5, "c" }, { "size", "<=", 5, "a c" }, { "size", "in", { 10, 5 }, "a b" },
     { "size", "between", { from = 3, to = 5 }, "a" }, { "size", "notBetween", { from = 3, to = 10 }, "c foreign" },
     { "at", "=", "2026-01-01T00:00:00Z", "a" }, { "at", ">", "2026-01-01T00:30:00Z", "b" }, { "on", "=", true, "a" },
-    { "tags", "contains", "x", "a" }, { "tags", "containsAny", { "q", "y" }, "a" }, { "tags", "isEmpty", nil, "b c foreign" },
-    { "name", "=", "beta", "b" }, { "name", "isEmpty", nil, "c foreign" }, { "note", "=", null, "a b c foreign" }, { "owner", "=", "t2", "b" },
-    { "uses", "contains", "a", "b" }, { "owner", "isNotEmpty", nil, "a b" }, { "nothing", "=", "x", "" }, { "$icon", "isEmpty", nil, "a b c foreign" },
+    { "tags", "contains", "x", "a" }, { "tags", "containsAny", { "q", "y" }, "a" }, { "tags", "isEmpty", nil,
+    "b c foreign" },
+    { "name", "=", "beta", "b" }, { "name", "isEmpty", nil, "c foreign" }, { "note", "=", null, "a b c foreign" },
+    { "owner", "=", "t2", "b" },
+    { "uses", "contains", "a", "b" }, { "owner", "isNotEmpty", nil, "a b" }, { "nothing", "=", "x", "" }, { "$icon",
+    "isEmpty", nil, "a b c foreign" },
   } do
     it(("by %s %s finds '%s' (A-SRV-08)"):format(case[1], case[2], case[4]), function()
       assert.equal(case[4], find { property = case[1], operator = case[2], value = case[3] })
@@ -89,7 +97,8 @@ describe("searching the catalog", function()
       { property = "$blueprint", operator = "=", value = "service" } } }
     local found = catalog:search(query, { "identifier", "team", "properties.size", "properties.note", "properties.none",
       "relations.owner", "relations.uses" })
-    assert.same({ { identifier = "a", team = "red", properties = { size = 5, note = null }, relations = { owner = "t1" } } }, found)
+    assert.same({ { identifier = "a", team = "red", properties = { size = 5, note = null },
+      relations = { owner = "t1" } } }, found)
     assert.same({ { title = "Alpha" } }, (catalog:search(query, { "title", "icon" })))
     local whole = catalog:ok("POST", "/v1/entities/search", query).entities[1]
     assert.equal("alpha", whole.properties.name)

@@ -10,7 +10,7 @@ local corpus = shared .. "/corpus/"
 
 -- Integers up to 10^17 exactly, larger numbers as doubles.
 local function same(a, b)
-  if math.type(a) == "integer" and math.type(b) == "integer" and math.abs(a) > 10 ^ 17 then
+  if type(a) == "number" and type(b) == "number" and math.abs(a) > 10 ^ 17 then
     return a + 0.0 == b + 0.0
   elseif type(a) ~= "table" or type(b) ~= "table" then
     return a == b
@@ -53,7 +53,8 @@ describe("Ocean's integrations", function()
     it("map their examples as jq 1.8.2 does: " .. key, function()
       local items, expected = {}, {}
       for i, case in ipairs(group) do
-        items[i] = support.read(("%socean/%s/.port/examples/%s/%s"):format(corpus, case.integration, case.kind, case.example))
+        items[i] = support.read(("%socean/%s/.port/examples/%s/%s"):format(corpus, case.integration, case.kind,
+          case.example))
         if case.entity ~= support.json.null then
           expected[#expected + 1] = case.entity
         end
@@ -72,7 +73,8 @@ describe("Ocean's integrations", function()
     local count = 0
     for path in io.popen("ls " .. corpus .. "ocean/*/.port/resources/port-app-config.*"):lines() do
       for index = 0, 200 do
-        local result = support.run { support.bin, "map", "--mapping", path, "--index", tostring(index), "--threads", "1" }
+        local result = support.run { support.bin, "map", "--mapping", path, "--index", tostring(index), "--threads",
+          "1" }
         if result.code == 2 and result.err:find("resources, counted from 0", 1, true) then
           break
         end
@@ -93,7 +95,8 @@ describe("Ocean's integrations", function()
       wanted[#requests] = case.results
     end
     local total, different = 0, {}
-    for i, answer in ipairs(drive(requests)) do
+    -- libjq 1.6 itself leaks the string of an object whose iteration raises: `{"a":true,"b":"x"} | .[]?.c`.
+    for i, answer in ipairs(drive(requests, { ASAN_OPTIONS = "detect_leaks=0" })) do
       assert.is_nil(answer.compile, requests[i])
       for k, expected in ipairs(wanted[i]) do
         local got, good = answer.results[k]
@@ -110,6 +113,7 @@ describe("Ocean's integrations", function()
         end
       end
     end
-    assert.is_true(total > 13000 and #different <= 16, #different .. " of " .. total .. "\n" .. table.concat(different, "\n"))
+    assert.is_true(total > 13000 and #different <= 16, #different .. " of " .. total .. "\n" ..
+      table.concat(different, "\n"))
   end)
 end)

@@ -44,7 +44,8 @@ describe("moontide jq", function()
   it("exits 5 when an input raises, and goes on with the next", function()
     local result = jq("1, .a", '{"a":2} "x" {"a":3}')
     assert.same({ 5, "1\n2\n1\n1\n3\n" }, { result.code, result.out })
-    assert.is_truthy(result.err:find('jq: error (at <stdin>:7): Cannot index string with string "a"', 1, true), result.err)
+    assert.is_truthy(result.err:find('jq: error (at <stdin>:7): Cannot index string with string "a"', 1, true),
+      result.err)
     assert.equal(5, jq("halt", "1").code)
   end)
 

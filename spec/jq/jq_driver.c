@@ -1,7 +1,8 @@
 /* Drives the room jq/ for its specs: one JSON request a line on stdin, one answer a line on stdout.
  *   {"op":"quotes","text"} → {"text"}                      {"op":"path","text"} → {"path"}
  *   {"op":"plain","text","input"} → {"plain":false} or {"plain":true,"v"|"e"|"empty"}
- *   {"op":"jq","program","inputs","environment"} → {"compile":MESSAGE} or {"results":[{"v":[…],"e":MESSAGE?}]}
+ *   {"op":"jq","program","inputs","environment"} → {"compile":MESSAGE} or
+ * {"results":[{"v":[…],"e":MESSAGE?}]}
  *   {"op":"map","resource","items","source","repeat","threads"} → {"error"} or what struct mt_mapped holds
  * threads: that many mappers run the batch side by side, and their answers must be the same. */
 #include <pthread.h>
@@ -104,7 +105,8 @@ static void jq(struct mt_val request, struct mt_builder *b)
 {
     struct mt_jq *program = NULL;
     struct mt_err err = {0};
-    if (mt_jq_compile(text_of(request, "program"), mt_val_true(value_of(request, "environment")), &program, &err)) {
+    if (mt_jq_compile(text_of(request, "program"), mt_val_true(value_of(request, "environment")), &program,
+                      &err)) {
         put_text(b, "compile", mt_slice_of(err.text));
         return;
     }

@@ -88,9 +88,12 @@ describe("moontide map", function()
     local result = map('{"id":"a"}\n\n{"id":"b","n":"x"}\n5\n', "--index", "0")
     assert.equal(1, result.code)
     assert.equal("a b", identifiers(result))
-    assert.is_truthy(result.err:find("stdin, line 4: resource 0: a raw item must be an object, not a number", 1, true), result.err)
-    assert.is_truthy(result.err:find("resource 0: title (.name): null 2 times; first in a: null", 1, true), result.err)
-    assert.is_truthy(result.err:find("resource 0: properties.n (.n + 1): null 1 times; first in b: string", 1, true), result.err)
+    assert.is_truthy(result.err:find("stdin, line 4: resource 0: a raw item must be an object, not a number", 1,
+      true), result.err)
+    assert.is_truthy(result.err:find("resource 0: title (.name): null 2 times; first in a: null", 1, true),
+      result.err)
+    assert.is_truthy(result.err:find("resource 0: properties.n (.n + 1): null 1 times; first in b: string", 1, true),
+      result.err)
   end)
 
   it("keeps the order on any number of threads, over many batches, and counts", function()
@@ -106,8 +109,11 @@ describe("moontide map", function()
     local four = map(text, "--index", "0", "--threads", "4", "--stats")
     assert.equal(table.concat(expected, " "), identifiers(one))
     assert.equal(one.out, four.out)
-    assert.is_truthy(four.err:find("2999 items, 2999 selected, 2999 mapped, 0 failed, 0 rejected, 0 skipped, 1 broken", 1, true), four.err)
-    local array = map("[" .. table.concat(lines, ","):gsub("{broken", '{"id":"1500","n":1500}') .. "]", "--index", "0", "--threads", "3")
+    assert.is_truthy(
+      four.err:find("2999 items, 2999 selected, 2999 mapped, 0 failed, 0 rejected, 0 skipped, 1 broken", 1, true),
+      four.err)
+    local array = map("[" .. table.concat(lines, ","):gsub("{broken", '{"id":"1500","n":1500}') .. "]", "--index",
+      "0", "--threads", "3")
     assert.equal(0, array.code)
     assert.equal(3000, #support.json.lines(array.out))
   end)
@@ -125,9 +131,12 @@ describe("moontide map", function()
 
   it("exits 2 on wrong usage, and says what is right", function()
     for words, message in pairs {
-      [""] = "--kind or --index", ["--kind thing --index 0"] = "--kind or --index", ["--index 3"] = "3 resources, counted from 0",
-      ["--index -1"] = "counted from 0", ["--index x"] = "counted from 0", ["--kind nope"] = "has no kind 'nope'; it has: thing, other, thing",
-      ["--index 0 --threads 0"] = "a number from 1 to", ["--index 0 --engine native"] = "libjq only", ["--index 0 a b"] = "too many",
+      [""] = "--kind or --index", ["--kind thing --index 0"] = "--kind or --index",
+        ["--index 3"] = "3 resources, counted from 0",
+      ["--index -1"] = "counted from 0", ["--index x"] = "counted from 0",
+        ["--kind nope"] = "has no kind 'nope'; it has: thing, other, thing",
+      ["--index 0 --threads 0"] = "a number from 1 to", ["--index 0 --engine native"] = "libjq only",
+        ["--index 0 a b"] = "too many",
       ["--index 0 /nonexistent"] = "No such file", ["--index 0 --nope"] = "unknown option",
     } do
       local command = { support.bin, "map", "--mapping", file }
@@ -145,10 +154,12 @@ describe("moontide map", function()
 
   it("exits 2 with the expression that does not compile", function()
     local bad = support.write(dir .. "/bad.yml", (MAPPING:gsub("%.n %+ 1", ".n +")))
-    local result = support.run({ support.bin, "map", "--mapping", bad, "--index", "0", "--threads", "2" }, { stdin = '{"id":"a"}' })
+    local result = support.run({ support.bin, "map", "--mapping", bad, "--index", "0", "--threads", "2" },
+      { stdin = '{"id":"a"}' })
     assert.same({ 2, "" }, { result.code, result.out })
     assert.is_truthy(result.err:find("properties.n: the jq expression .n + does not compile", 1, true), result.err)
-    assert.equal(0, support.run({ support.bin, "map", "--mapping", bad, "--index", "1" }, { stdin = '{"id":"a"}' }).code)
+    assert.equal(0, support.run({ support.bin, "map", "--mapping", bad, "--index", "1" },
+      { stdin = '{"id":"a"}' }).code)
   end)
 
   it("reads the mapping of a bundle", function()

@@ -28,7 +28,8 @@ describe("entities", function()
     local all = '{"relations":{"r":".r"},"properties":{"p":".p","q":".q"},"team":".t","blueprint":".b","icon":".i",' ..
       '"title":".n","identifier":".id"}'
     local answer = map(all, '[{"id":"x","n":"N","i":"I","b":"B","t":"T","p":1,"r":"R"}]')
-    assert.equal('{"identifier":"x","title":"N","icon":"I","blueprint":"B","team":"T","properties":{"p":1,"q":null},' ..
+    assert.equal(
+      '{"identifier":"x","title":"N","icon":"I","blueprint":"B","team":"T","properties":{"p":1,"q":null},' ..
       '"relations":{"r":"R"}}', answer.entities[1].text)
     assert.equal('{"identifier":"x","blueprint":"b"}', map("{" .. BASE .. "}", '[{"id":"x"}]').entities[1].text)
   end)
@@ -48,7 +49,8 @@ describe("entities", function()
   end)
 
   it("keep a number as identifier; its text is the key (R-DIFF-05)", function()
-    local answer = map("{" .. BASE .. "}", '[{"id":5},{"id":"5"},{"id":5.0},{"id":9007199254740993},{"id":2.5},{"id":1e3}]')
+    local answer = map("{" .. BASE .. "}",
+      '[{"id":5},{"id":"5"},{"id":5.0},{"id":9007199254740993},{"id":2.5},{"id":1e3}]')
     local texts, keys = {}, {}
     for i, entity in ipairs(answer.entities) do
       texts[i], keys[i] = entity.identifier, entity.key
@@ -60,7 +62,8 @@ describe("entities", function()
     assert.equal('{"identifier":5,"blueprint":"b"}', answer.entities[1].text)
   end)
 
-  it("turn a number for team into text, and refuse what icon and team cannot be, that item only (R-ENT-04, R-ENT-05)", function()
+  it("turn a number for team into text, and refuse what icon and team cannot be, that item only (R-ENT-04, R-ENT-05)",
+    function()
     assert.equal('{"identifier":"i","blueprint":"b","team":"5"}', body(',"team":"5"', "{}").text)
     assert.equal('{"identifier":"i","blueprint":"b","team":["a"]}', body(',"team":"[.t]"', '{"t":"a"}').text)
     local answer = map("{" .. BASE .. ',"icon":".i","team":".t"}',
@@ -129,7 +132,8 @@ describe("search queries", function()
   end)
 
   it("as identifier have sorted JSON for their text (R-DIFF-05)", function()
-    local answer = map('{"identifier":".q","blueprint":"\\"b\\""}', '[{"q":{"b":1.0,"a":[{"d":"é","c":null}]}},{"q":{"a":[{"c":null,"d":"é"}],"b":1}}]')
+    local answer = map('{"identifier":".q","blueprint":"\\"b\\""}',
+      '[{"q":{"b":1.0,"a":[{"d":"é","c":null}]}},{"q":{"a":[{"c":null,"d":"é"}],"b":1}}]')
     assert.equal('{"a":[{"c":null,"d":"é"}],"b":1}', answer.entities[1].identifier)
     assert.equal(answer.entities[1].key, answer.entities[2].key)
   end)
@@ -137,42 +141,51 @@ end)
 
 describe("expressions", function()
   it("give their first output; none or an error is null and costs only the field (R-JQ-04)", function()
-    local entity = body(',"properties":{"first":"1, 2","none":"empty","error":"error(\\"x\\")","after":"3, error(\\"x\\")",' ..
+    local entity = body(
+      ',"properties":{"first":"1, 2","none":"empty","error":"error(\\"x\\")","after":"3, error(\\"x\\")",' ..
       '"try":".a?","q":"[.[]?]","deep":".a.b.c.d","num":"(.n, .m)?"}', '{"n":1}')
     assert.same({ first = 1, none = null, error = null, after = 3, try = null, q = { 1 }, deep = null, num = 1 },
       entity.body.properties)
   end)
 
   it("that give null are counted once a field, with the first cause (R-JQ-05)", function()
-    local answer = map("{" .. BASE .. ',"properties":{"a":".a","e":".n | ltrimstr(5)","ok":"1"},"relations":{"r":{"combinator":".x","rules":".y"}}}',
+    local answer = map("{" .. BASE ..
+      ',"properties":{"a":".a","e":".n | ltrimstr(5)","ok":"1"},"relations":{"r":{"combinator":".x","rules":".y"}}}',
       '[{"id":"one","a":1},{"id":"two"},{"id":"three","a":null}]')
     table.sort(answer.empty, function(x, y) return x.field < y.field end)
     assert.equal(3, #answer.empty)
-    assert.same({ field = "properties.a", expression = ".a", count = 2, sample = "null", entity = "two" }, answer.empty[1])
-    assert.same({ "properties.e", 3, "one" }, { answer.empty[2].field, answer.empty[2].count, answer.empty[2].entity })
+    assert.same({ field = "properties.a", expression = ".a", count = 2, sample = "null", entity = "two" },
+      answer.empty[1])
+    assert.same({ "properties.e", 3, "one" }, { answer.empty[2].field, answer.empty[2].count,
+      answer.empty[2].entity })
     assert.is_truthy(answer.empty[2].sample:find "string", 1, true)
     assert.same({ "relations.r", 3 }, { answer.empty[3].field, answer.empty[3].count })
     assert.equal(3, #answer.entities)
   end)
 
   it("keep integers beyond 2^53 and give whole numbers without fraction (R-JQ-17)", function()
-    local entity = body(',"properties":{"a":".id","b":"[.id]","c":".x * 2","d":"(.id | tostring)","e":"infinite","f":"nan"}',
+    local entity = body(
+      ',"properties":{"a":".id","b":"[.id]","c":".x * 2","d":"(.id | tostring)","e":"infinite","f":"nan"}',
       '{"id":9007199254740993,"x":2.5}')
-    assert.is_truthy(entity.text:find('"a":9007199254740993,"b":[9007199254740993],"c":5,"d":"9007199254740993",', 1, true), entity.text)
+    assert.is_truthy(entity.text:find('"a":9007199254740993,"b":[9007199254740993],"c":5,"d":"9007199254740993",', 1,
+      true), entity.text)
     assert.same({ 1.7976931348623157e308, null }, { entity.body.properties.e, entity.body.properties.f })
   end)
 
   it("that are constant are evaluated, too, with their errors (R-JQ-12)", function()
-    local entity = body(',"properties":{"a":"\\"x\\" + \\"y\\"","b":"1 + 2 * 3","c":"[1, 2]","d":"1 - \\"x\\"","e":"if true then 1 else 2 end"}', "{}")
+    local entity = body(
+      ',"properties":{"a":"\\"x\\" + \\"y\\"","b":"1 + 2 * 3","c":"[1, 2]","d":"1 - \\"x\\"","e":"if true then 1 else 2 end"}', "{}")
     assert.same({ a = "xy", b = 7, c = { 1, 2 }, d = null, e = 1 }, entity.body.properties)
   end)
 
   it("take single quotes (R-JQ-02)", function()
-    assert.same({ a = "x/y", b = "z" }, body([[,"properties":{"a":".a + '/' + .b","b":"'z'"}]], '{"a":"x","b":"y"}').body.properties)
+    assert.same({ a = "x/y", b = "z" }, body([[,"properties":{"a":".a + '/' + .b","b":"'z'"}]],
+      '{"a":"x","b":"y"}').body.properties)
   end)
 
   it("see no environment and cannot reach each other (R-JQ-03)", function()
-    assert.same({ a = null, b = {}, c = 1 }, body(',"properties":{"a":"$ENV.PATH","b":"env","c":"def f: 1; f"}', "{}").body.properties)
+    assert.same({ a = null, b = {}, c = 1 }, body(',"properties":{"a":"$ENV.PATH","b":"env","c":"def f: 1; f"}',
+      "{}").body.properties)
     for _, other in ipairs { "f", "$mt_nothing", "$x" } do
       local answer = map("{" .. BASE .. ',"properties":{"a":"def f: 1; . as $x | f","b":"' .. other .. '"}}', "[]")
       assert.is_truthy(answer.error:find("properties.b", 1, true), other)
@@ -182,7 +195,8 @@ end)
 
 describe("the selector", function()
   local function selected(selector, item)
-    local answer = map("{" .. BASE .. ',"properties":{"x":".x | error"}}', item or '[{"id":"x","a":true,"n":null}]', encode(selector))
+    local answer = map("{" .. BASE .. ',"properties":{"x":".x | error"}}', item or '[{"id":"x","a":true,"n":null}]',
+      encode(selector))
     return #answer.entities, answer.rejected, answer.failed
   end
 
@@ -196,8 +210,10 @@ describe("the selector", function()
       assert.same({ 0, 1, 0 }, { entities, rejected, #failed }, text)
     end
     for text, why in pairs {
-      [".n"] = "must give true or false, not null", [".id"] = "not a string", ["1"] = "not a number", ["empty"] = "not nothing",
-      [".nothing"] = "not null", ["error(\"boom\")"] = "boom", [".id.x"] = "Cannot index string", ["{}"] = "not an object",
+      [".n"] = "must give true or false, not null", [".id"] = "not a string", ["1"] = "not a number",
+        ["empty"] = "not nothing",
+      [".nothing"] = "not null", ["error(\"boom\")"] = "boom", [".id.x"] = "Cannot index string",
+        ["{}"] = "not an object",
       [".a.b"] = "Cannot index boolean", ["[.]"] = "not a list", [".id | tonumber"] = "cannot be parsed",
     } do
       local entities, rejected, failed = selected(text)
@@ -244,12 +260,14 @@ end)
 
 describe("itemsToParse", function()
   local function items(expression, item, more, mappings)
-    return map(mappings or '{"identifier":".item.id","blueprint":"\\"b\\"","properties":{"all":"."}}', "[" .. item .. "]", nil,
+    return map(mappings or '{"identifier":".item.id","blueprint":"\\"b\\"","properties":{"all":"."}}', "[" .. item ..
+      "]", nil,
       '"itemsToParse":' .. encode(expression) .. (more or ""))
   end
 
   it("gives one entity an element, of the item without the list and with the element (R-ITP-02, R-ITP-03)", function()
-    local answer = items(".list", '{"a":1,"list":[{"id":"x"},{"id":"y"}],"item":"old"},{"list":[]},{"list":[{"id":"z"}]}')
+    local answer = items(".list",
+      '{"a":1,"list":[{"id":"x"},{"id":"y"}],"item":"old"},{"list":[]},{"list":[{"id":"z"}]}')
     assert.equal(3, #answer.entities)
     assert.equal(3, answer.items) -- R-ITP-07
     assert.same({ 0, 0, 2 }, { answer.entities[1].item, answer.entities[2].item, answer.entities[3].item })
@@ -257,7 +275,8 @@ describe("itemsToParse", function()
   end)
 
   it("can name the element and keep the item as it is", function()
-    local answer = items(".list", '{"a":1,"list":[{"id":"x"}]}', ',"itemsToParseName":"el","itemsToParseTopLevelTransform":false',
+    local answer = items(".list", '{"a":1,"list":[{"id":"x"}]}',
+      ',"itemsToParseName":"el","itemsToParseTopLevelTransform":false',
       '{"identifier":".el.id","blueprint":"\\"b\\"","properties":{"all":"."}}')
     assert.same({ a = 1, list = { { id = "x" } }, el = { id = "x" } }, answer.entities[1].body.properties.all)
   end)
@@ -311,7 +330,8 @@ describe("itemsToParse", function()
   end)
 
   it("keeps elements exact, and elements need not be objects", function()
-    local answer = map('{"identifier":".item","blueprint":"\\"b\\""}', '[{"l":[9007199254740993,"x",null]}]', nil, '"itemsToParse":".l"')
+    local answer = map('{"identifier":".item","blueprint":"\\"b\\""}', '[{"l":[9007199254740993,"x",null]}]', nil,
+      '"itemsToParse":".l"')
     assert.same({ "9007199254740993", "x" }, { answer.entities[1].identifier, answer.entities[2].identifier })
     assert.equal(1, answer.skipped)
   end)
@@ -335,12 +355,17 @@ describe("a mapping that is wrong", function()
       [resource '{"identifier":null,"blueprint":"1"}'] = "identifier: a jq expression (text) is expected here, not null",
       [resource '{"identifier":["1"],"blueprint":"1"}'] = "identifier: a jq expression (text) is expected here, not a list",
       [resource '{"identifier":"1","blueprint":{}}'] = "blueprint: a jq expression (text) is expected here, not an object",
-      [resource("{" .. BASE .. ',"properties":{"a":null}}')] = "properties.a: a jq expression (text) is expected here, not null",
-      [resource("{" .. BASE .. ',"properties":{"a":{"b":"1"}}}')] = "properties.a: a jq expression (text) is expected here, not an object",
+      [resource("{" .. BASE ..
+        ',"properties":{"a":null}}')] = "properties.a: a jq expression (text) is expected here, not null",
+      [resource("{" .. BASE ..
+        ',"properties":{"a":{"b":"1"}}}')] = "properties.a: a jq expression (text) is expected here, not an object",
       [resource("{" .. BASE .. ',"properties":[]}')] = "properties: an object of name: expression is expected",
-      [resource("{" .. BASE .. ',"relations":{"a":[]}}')] = "relations.a: a jq expression (text) is expected here, not a list",
-      [resource("{" .. BASE .. "}", nil, '"itemsToParse":[]')] = "itemsToParse: a jq expression (text) is expected here, not a list",
-      [resource("{" .. BASE .. "}", nil, '"itemsToParseTopLevelTransform":"x"')] = "itemsToParseTopLevelTransform: true or false is expected",
+      [resource("{" .. BASE ..
+        ',"relations":{"a":[]}}')] = "relations.a: a jq expression (text) is expected here, not a list",
+      [resource("{" .. BASE .. "}", nil,
+        '"itemsToParse":[]')] = "itemsToParse: a jq expression (text) is expected here, not a list",
+      [resource("{" .. BASE .. "}", nil,
+        '"itemsToParseTopLevelTransform":"x"')] = "itemsToParseTopLevelTransform: true or false is expected",
     } do
       local err = refusal(text)
       assert.is_truthy(err and err:find(message, 1, true), tostring(err))
@@ -351,13 +376,17 @@ describe("a mapping that is wrong", function()
     for text, message in pairs {
       [resource("{" .. BASE .. ',"properties":{"ok":".a + 1","bad":".a +"}}')] =
         'conf.yml, resource 0 (kind "k"), properties.bad: the jq expression .a + does not compile: syntax error',
-      [resource("{" .. BASE .. ',"properties":{"bad":"1) | $ENV | (1"}}')] = "properties.bad: the jq expression 1) | $ENV | (1 does not compile",
+      [resource("{" .. BASE ..
+        ',"properties":{"bad":"1) | $ENV | (1"}}')] = "properties.bad: the jq expression 1) | $ENV | (1 does not compile",
       [resource("{" .. BASE .. ',"relations":{"r":{"combinator":"\'and\'","rules":[{"value":"nope(1)"}]}}}')] =
         "relations.r: the jq expression nope(1) does not compile: nope/1 is not defined",
       [resource("{" .. BASE .. "}", '".a ="')] = "selector.query: the jq expression .a = does not compile",
-      [resource("{" .. BASE .. "}", nil, '"itemsToParse":".a["')] = "itemsToParse: the jq expression .a[ does not compile",
-      [resource("{" .. BASE .. ',"properties":{"b":true}}')] = "True does not compile: True/0 is not defined (write 'true' or 'false' in quotes)",
-      [resource("{" .. BASE .. ',"title":""}')] = "title: the jq expression  does not compile: the expression is empty",
+      [resource("{" .. BASE .. "}", nil,
+        '"itemsToParse":".a["')] = "itemsToParse: the jq expression .a[ does not compile",
+      [resource("{" .. BASE ..
+        ',"properties":{"b":true}}')] = "True does not compile: True/0 is not defined (write 'true' or 'false' in quotes)",
+      [resource("{" .. BASE ..
+        ',"title":""}')] = "title: the jq expression  does not compile: the expression is empty",
     } do
       local err = refusal(text)
       assert.is_truthy(err and err:find(message, 1, true), tostring(err))
@@ -372,7 +401,8 @@ describe("a mapping that is wrong", function()
     local answers, err = drive { ('{"op":"map","resource":%s,"items":[{"id":"x"}]}'):format(
       resource("{" .. BASE .. ',"properties":{"a":"file://README.md","b":"search://x//y"}}')) }
     assert.equal('{"identifier":"x","blueprint":"b","properties":{"a":null,"b":null}}', answers[1].entities[1].text)
-    assert.is_truthy(err:find("properties.a: file://README.md cannot be evaluated here; the field is null", 1, true), err)
+    assert.is_truthy(err:find("properties.a: file://README.md cannot be evaluated here; the field is null", 1, true),
+      err)
   end)
 
   it("tells its constant blueprint", function()
@@ -387,7 +417,8 @@ describe("threads", function()
     for i = 1, 200 do
       items[i] = ('{"id":"%d","t":"%s","n":%d,"l":[{"id":1},{"id":2}]}'):format(i, ("Ab c"):rep(i % 7), i)
     end
-    local answer = map("{" .. BASE .. ',"title":".t | gsub(\\" \\"; \\"-\\") | ascii_upcase","properties":{"n":".n * 2","d":".n | todate",' ..
+    local answer = map("{" .. BASE ..
+      ',"title":".t | gsub(\\" \\"; \\"-\\") | ascii_upcase","properties":{"n":".n * 2","d":".n | todate",' ..
       '"l":"[.l[] | .id | tostring] | join(\\",\\")","c":"\\"a\\" + \\"b\\"","e":".t.x"}}',
       "[" .. table.concat(items, ",") .. "]", '".n > 20"', nil, '"threads":4,"repeat":10')
     assert.is_nil(answer.error)

@@ -92,7 +92,8 @@ describe("plain paths and literals", function()
   it("leave everything else to the engine", function()
     for _, text in ipairs {
       "..", ".a + .b", ".a // 1", ".[]", ".a[]", ".a[0:1]", '."a\\(.b)"', '"\\(.a)"', ".a | .b", "a", ".a.", ".a[",
-      ".a[\"b]", ".a[1.5]", "(.a)(.b)", ".a # x", "1e1000", "12345678901234567890", "- 1", "", " ", ".a?//1", ".a[.b]",
+      ".a[\"b]", ".a[1.5]", "(.a)(.b)", ".a # x", "1e1000", "12345678901234567890", "- 1", "", " ", ".a?//1",
+        ".a[.b]",
       ". a", "1 2", "[1]", "{}", ".a)", "\"a\nb\"",
     } do
       assert.is_false(plain(text).plain, text)

@@ -1,3 +1,4 @@
+-- luacheck: no max line length (a case a line)
 local case = require "spec.lua.case"
 
 local SAY = " local function say(v) coroutine.yield { { says = v } } end "
@@ -60,7 +61,7 @@ describe("tide.async", function()
         local closed, done = 0, 0
         local ok, err = pcall(tide.async.map, { 1, 2, 3 }, 3, function(i)
           local _ <close> = setmetatable({}, { __close = function() closed = closed + 1 end })
-          if i == 2 then error { mine = true } end
+          if i == 2 then tide.sleep(0.01) error { mine = true } end
           tide.sleep(60) done = done + 1
         end)
         say { ok, err.mine, closed, done }]]

@@ -36,8 +36,9 @@ function case.routes(routes, other_routes)
   set_routes(case.other, other_routes or {})
 end
 
---- Runs body as the handler of kind "k", with tide, json, log, BASE, OTHER and client (short back-off) in scope. options: routes, other
---- (routes of the other origin), client (Lua text of further options), top (Lua text in front of the handler), and bundle.run's.
+--- Runs body as the handler of kind "k", with tide, json, log, BASE, OTHER and client (short back-off) in scope.
+--- options: routes, other (routes of the other origin), client (Lua text of further options), top and bottom (Lua text
+--- around the handler), and bundle.run's.
 --- Gives what bundle.run gives, with log and other_log.
 function case.run(body, options)
   options = options or {}
@@ -50,6 +51,7 @@ function case.run(body, options)
   local result = bundle.run(source, {
     raw = true, args = options.args, kinds = options.kinds, files = options.files, timeout = options.timeout,
   })
+  assert(not result.err:find "Sanitizer" and not result.err:find "runtime error: ", result.err)
   result.log = case.log()
   result.other_log = case.log(case.other)
   return result

@@ -1,3 +1,4 @@
+-- luacheck: no max line length (a case a line)
 local case = require "spec.lua.case"
 local support = require "spec.support"
 

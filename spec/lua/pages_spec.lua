@@ -1,3 +1,4 @@
+-- luacheck: no max line length (a case a line)
 local case = require "spec.lua.case"
 
 -- client:pages (architecture 3.6): the end of a list is proven, a failure is never taken for it.

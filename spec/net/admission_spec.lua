@@ -70,14 +70,16 @@ describe("admission", function()
   it("gives the slot to others while a request backs off", function()
     -- The first one fails and waits for up to a second; with one slot the others must pass meanwhile.
     local first = url .. "/seq/503,503,503,503,200?slot=a"
-    local res = fetch("--concurrency", 1, "--retries", 4, "--base", 1000, "--cap", 1000, first, url .. "/x?slot=b", url .. "/x?slot=c")
+    local res = fetch("--concurrency", 1, "--retries", 4, "--base", 1000, "--cap", 1000, first, url .. "/x?slot=b",
+      url .. "/x?slot=c")
     assert.are.equal(3, #res)
     assert.are.equal(first, res[3].asked)
     assert.are.equal(200, res[3].status)
   end)
 
   it("is closed for everybody while an announced wait lasts", function()
-    local res = fetch("--concurrency", 2, "--retries", 2, "--times", 1, url .. "/seq/429,200?window=1&h=Retry-After:1", url .. "/slow?ms=100&window=2",
+    local res = fetch("--concurrency", 2, "--retries", 2, "--times", 1, url .. "/seq/429,200?window=1&h=Retry-After:1",
+      url .. "/slow?ms=100&window=2",
       url .. "/x?window=3", url .. "/x?window=4")
     assert.are.equal(4, #res)
     local at = {}
@@ -95,20 +97,23 @@ describe("admission", function()
   end)
 
   it("closes also after a good answer that used up the limit", function()
-    fetch("--concurrency", 1, url .. "/seq/200?used=1&ok=X-RateLimit-Remaining:0&ok=X-RateLimit-Reset:{epochms%2B0.7}", url .. "/x?used=2")
+    fetch("--concurrency", 1, url .. "/seq/200?used=1&ok=X-RateLimit-Remaining:0&ok=X-RateLimit-Reset:{epochms%2B0.7}",
+      url .. "/x?used=2")
     local seen = hits "used="
     assert.is_true(seen[2].ms - seen[1].ms >= 600, (seen[2].ms - seen[1].ms) .. " ms")
   end)
 
   it("stays open when the announced window is longer than the cap: each gets its own answer", function()
-    local res = fetch("--concurrency", 1, "--retries", 3, "--announced-cap", 300, url .. "/seq/429?own=1&h=Retry-After:60", url .. "/x?own=2")
+    local res = fetch("--concurrency", 1, "--retries", 3, "--announced-cap", 300, url ..
+      "/seq/429?own=1&h=Retry-After:60", url .. "/x?own=2")
     assert.are.equal(429, res[1].status)
     assert.are.equal(200, res[2].status)
     assert.is_true(res[2].ms < 5000)
   end)
 
   it("is not held by failures", function()
-    local res = fetch("--concurrency", 1, "http://127.0.0.1:1/", url .. "/a b", url .. "/nothing?held", url .. "/loop?held", url .. "/x?held=ok")
+    local res = fetch("--concurrency", 1, "http://127.0.0.1:1/", url .. "/a b", url .. "/nothing?held", url ..
+      "/loop?held", url .. "/x?held=ok")
     assert.are.equal(5, #res)
     assert.are.equal(200, res[5].status)
   end)

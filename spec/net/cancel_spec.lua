@@ -4,17 +4,20 @@ if not faults.available then
 end
 local fetch = faults.fetch
 
--- Each case: the moment, and the words of the driver. A request that would not end by itself within 30 s, so that only the cancel can.
+-- Each case: the moment, and the words of the driver. A request that would not end by itself within 30 s, so that
+-- only the cancel can.
 local function cases(url, tag)
   return {
     { "while it is connecting", "now", "--connect-timeout", "30000", "http://203.0.113.1:81/" },
     { "while its name is looked up", "now", "--connect-timeout", "30000", "http://nobody.invalid/" },
-    { "before an answer", "requests", "--timeout", "30000", url .. "/stall?" .. tag },
-    { "in the middle of a body", "bytes", "--timeout", "30000", url .. "/stallbody?" .. tag },
-    { "while it backs off", "retries", "--retries", "3", "--base", "4000000", "--cap", "4000000", "--deadline", "8000000",
+    { "before an answer", "requests", "--timeout", "30000", url .. "/stall?times=99&" .. tag },
+    { "in the middle of a body", "bytes", "--timeout", "30000", url .. "/stallbody?times=99&" .. tag },
+    { "while it backs off", "retries", "--retries", "3", "--base", "4000000", "--cap", "4000000", "--deadline",
+      "8000000",
       url .. "/seq/503?" .. tag },
     { "in an announced wait", "waiting", "--retries", "3", url .. "/seq/429?h=Retry-After:40&" .. tag },
-    { "in an announced wait of its admission", "waiting", "--concurrency", "1", "--retries", "3", url .. "/seq/429?h=Retry-After:41&" .. tag },
+    { "in an announced wait of its admission", "waiting", "--concurrency", "1", "--retries", "3", url ..
+      "/seq/429?h=Retry-After:41&" .. tag },
   }
 end
 
@@ -54,7 +57,8 @@ describe("a cancelled request", function()
   end)
 
   it("leaves the queue of the admission, and the others go on", function()
-    local res = fetch("--concurrency", 1, "--cancel-when", "requests", "--cancel-last", url .. "/slow?ms=100&q=1", url .. "/x?q=2", url .. "/x?q=3")
+    local res = fetch("--concurrency", 1, "--cancel-when", "requests", "--cancel-last", url .. "/slow?ms=100&q=1",
+      url .. "/x?q=2", url .. "/x?q=3")
     assert.are.equal(3, #res)
     assert.is_true(res[1].cancelled)
     assert.are.equal(2, res[1].index)
@@ -97,7 +101,8 @@ describe("a thread that waits for a request", function()
   end)
 
   it("gets the answers, retried and redirected as any other", function()
-    local res = fetch("--threads", 8, "--times", 40, "--retries", 5, "--base", 1, "--redirects", 3, url .. "/chain/2", url .. "/seq/503,200", url .. "/gzip",
+    local res = fetch("--threads", 8, "--times", 40, "--retries", 5, "--base", 1, "--redirects", 3, url .. "/chain/2",
+      url .. "/seq/503,200", url .. "/gzip",
       url .. "/seq/404")
     assert.are.equal(160, #res)
     local statuses = {}

@@ -369,6 +369,7 @@ int main(int argc, char **argv)
     int at = 1;
     while (at < argc && strncmp(argv[at], "--", 2) == 0)
         at += option(argv[at], argv[at + 1]) ? 2 : 1;
+    assert(at < argc);
     d.count = (size_t)(argc - at) * times;
     d.items = mt_alloc((d.count + 1) * sizeof *d.items);
     for (size_t i = 0; i < d.count; i++)

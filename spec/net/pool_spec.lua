@@ -14,7 +14,8 @@ describe("the loop and its workers", function()
   end)
 
   it("work without a loop, done on the worker", function()
-    assert.matches("^worked 5001 finished 5001 workers 3 most [0-2] order 0 thread 0 posted 0 timers \n$", run("5000", "3", "none"))
+    assert.matches("^worked 5001 finished 5001 workers 3 most [0-2] order 0 thread 0 posted 0 timers \n$", run("5000",
+      "3", "none"))
   end)
 
   it("are as many as the CPUs that the process may use, unless it is said", function()

@@ -51,14 +51,16 @@ describe("a redirect", function()
   it("in a loop, or one too many, ends with an error", function()
     local res = fetch("--redirects", 5, "--retries", 3, home.url .. "/loop")
     assert.are.equal("limit", res[1].error)
-    assert.matches("^GET http://127.0.0.1:%d+/loop, redirected to http://127.0.0.1:%d+/loop%?n=5: redirected more than 5 times: a loop%? %(1 attempt%)$",
+    assert.matches("^GET http://127.0.0.1:%d+/loop, redirected to http://127.0.0.1:%d+/loop%?n=5: " ..
+      "redirected more than 5 times: a loop%? %(1 attempt%)$",
       res[1].text)
     assert.are.equal(6, res.stats.requests)
     assert.are.equal("limit", fetch("--redirects", 4, home.url .. "/chain/5")[1].error)
   end)
 
   it("to anything but http and https ends with an error", function()
-    for _, target in ipairs { "ftp://127.0.0.1/x", "file:///etc/passwd", "gopher://x/", "http://a@b@c/", "javascript:alert(1)" } do
+    for _, target in ipairs { "ftp://127.0.0.1/x", "file:///etc/passwd", "gopher://x/", "http://a@b@c/",
+      "javascript:alert(1)" } do
       local res = fetch("--redirects", 5, to(target))[1]
       assert.are.equal("http", res.error, target)
       assert.are.equal(302, res.error_status)
@@ -68,8 +70,10 @@ describe("a redirect", function()
 
   it("changes the method as RFC 9110 15.4 says", function()
     for _, case in ipairs {
-      { 301, "POST", "GET" }, { 302, "POST", "GET" }, { 303, "POST", "GET" }, { 303, "PUT", "GET" }, { 303, "HEAD", "HEAD" },
-      { 307, "POST", "POST" }, { 308, "POST", "POST" }, { 301, "PUT", "PUT" }, { 302, "DELETE", "DELETE" }, { 302, "GET", "GET" },
+      { 301, "POST", "GET" }, { 302, "POST", "GET" }, { 303, "POST", "GET" }, { 303, "PUT", "GET" }, { 303, "HEAD",
+        "HEAD" },
+      { 307, "POST", "POST" }, { 308, "POST", "POST" }, { 301, "PUT", "PUT" }, { 302, "DELETE", "DELETE" }, { 302,
+        "GET", "GET" },
     } do
       local status, method, expected = table.unpack(case)
       local body = method ~= "GET" and method ~= "HEAD"
@@ -97,7 +101,8 @@ describe("a redirect", function()
 
   it("to a foreign origin takes no secret header along, whatever its name", function()
     for _, status in ipairs { 301, 302, 303, 307, 308 } do
-      local res = fetch("--redirects", 3, "--secret", "Authorization: Bearer abcdef", "--secret", "X-Api-Key: abcdef", "--header", "Accept: text/plain",
+      local res = fetch("--redirects", 3, "--secret", "Authorization: Bearer abcdef", "--secret", "X-Api-Key: abcdef",
+        "--header", "Accept: text/plain",
         to(foreign.url .. "/landed", status))[1]
       assert.are.equal(200, res.status)
       local seen = last(foreign)
@@ -106,18 +111,21 @@ describe("a redirect", function()
       assert.are.equal("text/plain", seen.headers.accept)
     end
     -- Another name for the same machine is another origin, too.
-    fetch("--redirects", 3, "--secret", "Authorization: Bearer abcdef", to((home.url:gsub("127.0.0.1", "localhost")) .. "/landed"))
+    fetch("--redirects", 3, "--secret", "Authorization: Bearer abcdef", to((home.url:gsub("127.0.0.1", "localhost")) ..
+      "/landed"))
     assert.are.equal("/landed", last(home).url)
     assert.is_nil(last(home).headers.authorization)
   end)
 
   it("to a foreign origin takes no body along either", function()
     local before = #foreign:log()
-    local res = fetch("--redirects", 3, "--method", "POST", "--body", '{"clientSecret":"x"}', to(foreign.url .. "/landed", 307))[1]
+    local res = fetch("--redirects", 3, "--method", "POST", "--body", '{"clientSecret":"x"}', to(foreign.url ..
+      "/landed", 307))[1]
     assert.are.equal("http", res.error)
     assert.matches("status 307 redirects the body of the request to another origin", res.text)
     assert.are.equal(before, #foreign:log())
-    assert.are.equal(200, fetch("--redirects", 3, "--method", "POST", "--body", "x", to(foreign.url .. "/landed", 303))[1].status)
+    assert.are.equal(200, fetch("--redirects", 3, "--method", "POST", "--body", "x", to(foreign.url .. "/landed",
+      303))[1].status)
   end)
 
   it("begins at the first URL again when the request is sent again", function()

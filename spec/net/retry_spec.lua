@@ -88,7 +88,8 @@ describe("a retry", function()
     assert.matches("connection reset after 12 of 39 KB %(3 attempts%)$", res[1].text)
   end)
 
-  it("is never made of a POST or PATCH that is not flagged, not even by libcurl on a dead connection (A-NET-04)", function()
+  it("is never made of a POST or PATCH that is not flagged, not even by libcurl on a dead connection (A-NET-04)",
+    function()
     for _, method in ipairs { "POST", "PATCH" } do
       for _, path in ipairs { "/seq/503,200", "/nothing", "/reset" } do
         local target = at(path)
@@ -182,8 +183,8 @@ describe("a retry", function()
 
   describe("that the server announced", function()
     -- Milliseconds between the first two hits.
-    local function waited(target, ...)
-      local res = try(5, ..., target)
+    local function waited(target)
+      local res = try(5, target)
       local seen = hits(target)
       assert.is_true(#seen >= 2, "not sent again: " .. (res[1].text or res[1].status))
       return seen[2].ms - seen[1].ms, res

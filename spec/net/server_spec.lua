@@ -3,7 +3,8 @@ local support = require "spec.support"
 -- One raw exchange over a connection of its own: bash's /dev/tcp, the answer up to the close or 2 s of silence.
 local function raw(port, text)
   local path = support.write(support.tmpdir() .. "/request", text)
-  return support.run({ "bash", "-c", ("exec 3<>/dev/tcp/127.0.0.1/%s; cat %s >&3; timeout 2 cat <&3"):format(port, path) }).out
+  return support.run({ "bash", "-c", ("exec 3<>/dev/tcp/127.0.0.1/%s; cat %s >&3; timeout 2 cat <&3"):format(port,
+    path) }).out
 end
 
 describe("the HTTP server", function()
@@ -22,10 +23,12 @@ describe("the HTTP server", function()
   it("hands over method, path, query, header and body", function()
     for _, method in ipairs { "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS" } do
       local sends = method == "POST" or method == "PUT" or method == "PATCH"
-      local res = support.request(method, url .. "/a%2Fb/c%20d?x=1&q=%C3%A9+%2B&q=2", sends and "hello" or nil, { ["X-Spec"] = "yes" })
+      local res = support.request(method, url .. "/a%2Fb/c%20d?x=1&q=%C3%A9+%2B&q=2", sends and "hello" or nil,
+        { ["X-Spec"] = "yes" })
       assert.are.equal(200, res.status)
       assert.are.equal("application/json", res.headers["content-type"])
-      assert.are.same({ method = method, path = "/a%2Fb/c%20d", query = "x=1&q=%C3%A9+%2B&q=2", q = "é +", header = "yes",
+      assert.are.same({ method = method, path = "/a%2Fb/c%20d", query = "x=1&q=%C3%A9+%2B&q=2", q = "é +",
+        header = "yes",
         body = sends and "hello" or "", length = sends and 5 or 0 }, support.json.decode(res.body))
     end
   end)
@@ -89,7 +92,8 @@ describe("the HTTP server", function()
 
   it("refuses what is not HTTP, headers without end and unknown methods, and goes on", function()
     assert.matches("^HTTP/1.%d 400", raw(port, "nonsense\r\n\r\n"))
-    assert.matches("^HTTP/1.%d 400", raw(port, "GET / HTTP/1.1\r\n" .. ("X: " .. ("y"):rep(1000) .. "\r\n"):rep(100) .. "\r\n"))
+    assert.matches("^HTTP/1.%d 400", raw(port, "GET / HTTP/1.1\r\n" .. ("X: " .. ("y"):rep(1000) .. "\r\n"):rep(100) ..
+      "\r\n"))
     assert.matches("^HTTP/1.%d 501", raw(port, "BREW / HTTP/1.1\r\nHost: x\r\n\r\n"))
     assert.matches("^HTTP/1.%d 400", raw(port, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n"))
     assert.are.equal(200, support.request("GET", url .. "/echo").status)
@@ -153,7 +157,9 @@ describe("the HTTP server", function()
     assert.matches("^error io cannot listen at 127.0.0.1 port " .. port .. ": Address already in use", taken.out)
     assert.matches("^error io cannot listen at 203.0.113.7 port 0: Cannot assign", support.run {
       support.driver "server_driver", "1000", "203.0.113.7", "0" }.out)
-    assert.matches("^error io cannot listen at not a host", support.run { support.driver "server_driver", "1000", "not a host", "0" }.out)
-    assert.matches("^error invalid port 70000", support.run { support.driver "server_driver", "1000", "127.0.0.1", "70000" }.out)
+    assert.matches("^error io cannot listen at not a host", support.run { support.driver "server_driver", "1000",
+      "not a host", "0" }.out)
+    assert.matches("^error invalid port 70000", support.run { support.driver "server_driver", "1000", "127.0.0.1",
+      "70000" }.out)
   end)
 end)

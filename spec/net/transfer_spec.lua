@@ -24,7 +24,8 @@ describe("a request", function()
 
   it("sends its method, headers and body, and the length of a body, never chunked (A-COM-01)", function()
     for _, method in ipairs { "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS" } do
-      local res = fetch("--method", method, "--header", "X-One: 1", "--header", "X-Empty:", "--body", "hällo", url .. "/a?b=c")[1]
+      local res = fetch("--method", method, "--header", "X-One: 1", "--header", "X-Empty:", "--body", "hällo", url ..
+        "/a?b=c")[1]
       assert.are.equal(200, res.status)
       local seen = last()
       assert.are.equal(method, seen.method)
@@ -98,7 +99,8 @@ describe("a request", function()
   it("has a ceiling on the decoded body, which a compression bomb does not get past", function()
     local res = fetch("--max-body", 1000000, "--retries", 3, "--base", 1, url .. "/bomb?mb=200")
     assert.are.equal("limit", res[1].error)
-    assert.matches("^GET http://127.0.0.1:%d+/bomb%?mb=200: the body of the answer is larger than 976.* %(1 attempt%)$", res[1].text)
+    assert.matches("^GET http://127.0.0.1:%d+/bomb%?mb=200: " ..
+      "the body of the answer is larger than 977 KB %(decoded%), the limit of this request %(1 attempt%)$", res[1].text)
     assert.is_true(res.stats.bytes <= 1000000)
     assert.are.equal(1, res.stats.requests)
     assert.are.equal("limit", fetch("--max-body", 1023, url .. "/big?kb=1")[1].error)
@@ -152,13 +154,13 @@ describe("a request", function()
     } do
       local res = fetch(argument)
       assert.are.equal("invalid", res[1].error)
-      assert.matches(reason, res[1].text, 1, true)
+      assert.is_truthy(res[1].text:find(reason, 1, true), res[1].text)
       assert.are.equal(0, res.stats.requests)
     end
-    assert.matches("the method is not a word", fetch("--method", "GET /evil", url .. "/x")[1].text, 1, true)
-    assert.matches("a header's name is not a word", fetch("--header", "X Y: 1", url .. "/x")[1].text, 1, true)
+    assert.matches("the method is not a word", fetch("--method", "GET /evil", url .. "/x")[1].text)
+    assert.matches("a header's name is not a word", fetch("--header", "X Y: 1", url .. "/x")[1].text)
     local res = fetch("--header", "X-One: a\r\nX-Two: s3cr3t", url .. "/x")[1]
-    assert.matches("a header's value holds a control character", res.text, 1, true)
+    assert.matches("a header's value holds a control character", res.text)
     assert.is_nil(res.text:find("s3cr3t", 1, true))
     assert.are.equal(before, #server:log())
   end)
@@ -168,8 +170,8 @@ describe("a request", function()
       local res = fetch(...)[1]
       return (res.text:gsub("127%.0%.0%.1:%d+", "HOST")), res.error
     end
-    local function check(path, code, expected, ...)
-      local got, rc = text("--timeout", 400, ..., url .. path)
+    local function check(path, code, expected)
+      local got, rc = text("--timeout", 400, url .. path)
       assert.are.equal("GET http://HOST" .. path .. ": " .. expected .. " (1 attempt)", got)
       assert.are.equal(code, rc)
     end
@@ -182,19 +184,22 @@ describe("a request", function()
     check("/garbage?1", "data", "the answer is not HTTP: Received HTTP/0.9 when not allowed")
     check("/badgzip?1", "data", "the compressed body is damaged after 98 of 98 bytes")
     assert.matches("^GET http://HOST/: cannot connect: Connection refused", (text "http://127.0.0.1:1/"))
-    assert.matches("cannot resolve the name of the host: Could not resolve host: nobody.invalid", (text("http://nobody.invalid/")))
+    assert.matches("cannot resolve the name of the host: Could not resolve host: nobody.invalid",
+      (text("http://nobody.invalid/")))
   end)
 
   it("does not print secrets in its errors", function()
-    local res = fetch("--secret", "X-Key: hunter22", "--timeout", 200, (url:gsub("//", "//user:pa55word@")) .. "/stall/hunter22?access_token=abc123&page=2")[1]
+    local res = fetch("--secret", "X-Key: hunter22", "--timeout", 200, (url:gsub("//", "//user:pa55word@")) ..
+      "/stall/hunter22?access_token=abc123&page=2")[1]
     assert.are.equal("network", res.error)
     for _, secret in ipairs { "hunter22", "abc123", "pa55word" } do
       assert.is_nil(res.text:find(secret, 1, true))
     end
-    assert.matches("/stall/[REDACTED]?access_token=***&page=2", res.text, 1, true)
+    assert.is_truthy(res.text:find("/stall/[REDACTED]?access_token=***&page=2", 1, true), res.text)
   end)
 
-  it("starts over when libcurl's multi handle fails: those under way fail or are sent again, later ones work", function()
+  it("starts over when libcurl's multi handle fails: those under way fail or are sent again, later ones work",
+    function()
     local res = fetch("--fail-multi", 4, "--retries", 2, "--base", 1, "--times", 5, url .. "/slow?ms=30&rebuild")
     assert.are.equal(5, #res)
     for _, one in ipairs(res) do
@@ -209,7 +214,8 @@ describe("a request", function()
   end)
 
   it("is given up when the client is freed", function()
-    local res = fetch("--free-at", 1, "--concurrency", 2, "--times", 6, url .. "/hold?freed", url .. "/x", "http://127.0.0.1:1/")
+    local res = fetch("--free-at", 1, "--concurrency", 2, "--times", 6, url .. "/hold?freed", url .. "/x",
+      "http://127.0.0.1:1/")
     assert.is_true(#res >= 1 and #res < 18)
   end)
 end)
@@ -267,7 +273,8 @@ describe("TLS", function()
 
   setup(function()
     dir = support.tmpdir()
-    local made = support.run { "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+    local made = support.run { "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+      "-nodes",
       "-keyout", dir .. "/key.pem", "-out", dir .. "/cert.pem", "-days", "2", "-subj", "/CN=127.0.0.1",
       "-addext", "subjectAltName=IP:127.0.0.1" }
     assert(made.code == 0, made.err)

@@ -65,10 +65,14 @@ describe("a URL", function()
 
   it("has no origin when two readers could see two hosts, or none", function()
     local cases = {}
-    for _, url in ipairs { "", "/path", "//host/path", "example.com", "ftp://example.com/", "mailto:a@b", "http:/one", "http:x",
-      "http://", "http:///x", "http://:80/", "http://a@b@c/", "http://good.com\\@evil.com/", "http://good.com\\.evil.com/",
-      "http://a b/", "http://a\tb/", "http://a\0b/", "http://exa<mple/", "http://host:70000/", "http://host:8x/", "http://host:0/",
-      "http://[::1/", "http://[]/", "http://[fe80::1%25eth0]/", "http://[::1]x/", "http://a[b]/", "http://host:80:90/" } do
+    for _, url in ipairs { "", "/path", "//host/path", "example.com", "ftp://example.com/", "mailto:a@b", "http:/one",
+      "http:x",
+      "http://", "http:///x", "http://:80/", "http://a@b@c/", "http://good.com\\@evil.com/",
+        "http://good.com\\.evil.com/",
+      "http://a b/", "http://a\tb/", "http://a\0b/", "http://exa<mple/", "http://host:70000/", "http://host:8x/",
+        "http://host:0/",
+      "http://[::1/", "http://[]/", "http://[fe80::1%25eth0]/", "http://[::1]x/", "http://a[b]/",
+        "http://host:80:90/" } do
       cases[#cases + 1] = { url, "-" }
     end
     check("origin", cases)
@@ -80,15 +84,22 @@ describe("a reference", function()
     local cases = {}
     for reference, target in pairs {
       ["g"] = "http://a/b/c/g", ["./g"] = "http://a/b/c/g", ["g/"] = "http://a/b/c/g/", ["/g"] = "http://a/g",
-      ["//g"] = "http://g", ["?y"] = "http://a/b/c/d;p?y", ["g?y"] = "http://a/b/c/g?y", ["#s"] = "http://a/b/c/d;p?q#s",
-      ["g#s"] = "http://a/b/c/g#s", ["g?y#s"] = "http://a/b/c/g?y#s", [";x"] = "http://a/b/c/;x", ["g;x"] = "http://a/b/c/g;x",
-      ["g;x?y#s"] = "http://a/b/c/g;x?y#s", [""] = "http://a/b/c/d;p?q", ["."] = "http://a/b/c/", ["./"] = "http://a/b/c/",
-      [".."] = "http://a/b/", ["../"] = "http://a/b/", ["../g"] = "http://a/b/g", ["../.."] = "http://a/", ["../../"] = "http://a/",
-      ["../../g"] = "http://a/g", ["../../../g"] = "http://a/g", ["../../../../g"] = "http://a/g", ["/./g"] = "http://a/g",
+      ["//g"] = "http://g", ["?y"] = "http://a/b/c/d;p?y", ["g?y"] = "http://a/b/c/g?y",
+        ["#s"] = "http://a/b/c/d;p?q#s",
+      ["g#s"] = "http://a/b/c/g#s", ["g?y#s"] = "http://a/b/c/g?y#s", [";x"] = "http://a/b/c/;x",
+        ["g;x"] = "http://a/b/c/g;x",
+      ["g;x?y#s"] = "http://a/b/c/g;x?y#s", [""] = "http://a/b/c/d;p?q", ["."] = "http://a/b/c/",
+        ["./"] = "http://a/b/c/",
+      [".."] = "http://a/b/", ["../"] = "http://a/b/", ["../g"] = "http://a/b/g", ["../.."] = "http://a/",
+        ["../../"] = "http://a/",
+      ["../../g"] = "http://a/g", ["../../../g"] = "http://a/g", ["../../../../g"] = "http://a/g",
+        ["/./g"] = "http://a/g",
       ["/../g"] = "http://a/g", ["g."] = "http://a/b/c/g.", [".g"] = "http://a/b/c/.g", ["g.."] = "http://a/b/c/g..",
-      ["..g"] = "http://a/b/c/..g", ["./../g"] = "http://a/b/g", ["./g/."] = "http://a/b/c/g/", ["g/./h"] = "http://a/b/c/g/h",
+      ["..g"] = "http://a/b/c/..g", ["./../g"] = "http://a/b/g", ["./g/."] = "http://a/b/c/g/",
+        ["g/./h"] = "http://a/b/c/g/h",
       ["g/../h"] = "http://a/b/c/h", ["g;x=1/./y"] = "http://a/b/c/g;x=1/y", ["g;x=1/../y"] = "http://a/b/c/y",
-      ["g?y/./x"] = "http://a/b/c/g?y/./x", ["g?y/../x"] = "http://a/b/c/g?y/../x", ["g#s/./x"] = "http://a/b/c/g#s/./x",
+      ["g?y/./x"] = "http://a/b/c/g?y/./x", ["g?y/../x"] = "http://a/b/c/g?y/../x",
+        ["g#s/./x"] = "http://a/b/c/g#s/./x",
       ["g#s/../x"] = "http://a/b/c/g#s/../x", ["https://h/x"] = "https://h/x", ["g:h"] = "g:h",
     } do
       cases[#cases + 1] = { "http://a/b/c/d;p?q", reference, target }
@@ -110,7 +121,8 @@ describe("a reference", function()
   end)
 
   it("is refused with a reason when its base is none or it holds a control character", function()
-    local out = run { { "resolve", "relative", "x" }, { "resolve", "http://h/", "/a\nb" }, { "resolve", "http://t0ken:x@a@b/", "x" },
+    local out = run { { "resolve", "relative", "x" }, { "resolve", "http://h/", "/a\nb" }, { "resolve",
+      "http://t0ken:x@a@b/", "x" },
       { "resolve", "http://h/", ("x"):rep(2 ^ 20 + 1) } }
     assert.matches('^!invalid "relative" is no absolute http or https URL', out[1])
     assert.matches("^!invalid a URL with a control character %(byte 0x0A at offset 2%)", out[2])
@@ -126,8 +138,10 @@ describe("a URL in an error", function()
       { "https://user:secret@api.test/x", "https://api.test/x" },
       { "https://api.test/x?page=3&per_page=100", "https://api.test/x?page=3&per_page=100" },
       { "https://api.test/x?access_token=abc&page=2", "https://api.test/x?access_token=***&page=2" },
-      { "https://api.test/x?X-Amz-Signature=a%2Fb&X-Amz-Date=1", "https://api.test/x?X-Amz-Signature=***&X-Amz-Date=1" },
-      { "https://api.test/x?apiKey=1&client_secret=2&PASSWORD=3&code=4&sig=5", "https://api.test/x?apiKey=***&client_secret=***&PASSWORD=***&code=***&sig=***" },
+      { "https://api.test/x?X-Amz-Signature=a%2Fb&X-Amz-Date=1",
+        "https://api.test/x?X-Amz-Signature=***&X-Amz-Date=1" },
+      { "https://api.test/x?apiKey=1&client_secret=2&PASSWORD=3&code=4&sig=5",
+        "https://api.test/x?apiKey=***&client_secret=***&PASSWORD=***&code=***&sig=***" },
       { "https://api.test/x?to%6Ben=abc;key=1", "https://api.test/x?to%6Ben=***;key=***" },
       { "https://api.test/x?keyword=a&monkeys=b&codec=c", "https://api.test/x?keyword=a&monkeys=b&codec=c" },
       { "https://api.test/x?token=&token", "https://api.test/x?token=&token" },
@@ -147,8 +161,10 @@ end)
 describe("a Link header (RFC 8288)", function()
   it("gives the target of a relation, however it is written", function()
     check("link", {
-      { "next", '<https://api.github.com/x?page=2>; rel="next", <https://api.github.com/x?page=9>; rel="last"', "https://api.github.com/x?page=2" },
-      { "last", '<https://api.github.com/x?page=2>; rel="next", <https://api.github.com/x?page=9>; rel="last"', "https://api.github.com/x?page=9" },
+      { "next", '<https://api.github.com/x?page=2>; rel="next", <https://api.github.com/x?page=9>; rel="last"',
+        "https://api.github.com/x?page=2" },
+      { "last", '<https://api.github.com/x?page=2>; rel="next", <https://api.github.com/x?page=9>; rel="last"',
+        "https://api.github.com/x?page=9" },
       { "next", "</x?page=2>;rel=next", "/x?page=2" },
       { "next", "</x> ; REL = NEXT ; title = t", "/x" },
       { "next", '</a>; rel="prev  NEXT last"', "/a" },
@@ -167,7 +183,8 @@ describe("a Link header (RFC 8288)", function()
 
   it("gives nothing where there is no such relation", function()
     local cases = {}
-    for _, header in ipairs { "", ",", "</a>", '</a>; rel="nextt"', '</a>; rel="nex"', '</a>; rel=""', "</a>; rel", "</a>; rel=",
+    for _, header in ipairs { "", ",", "</a>", '</a>; rel="nextt"', '</a>; rel="nex"', '</a>; rel=""', "</a>; rel",
+      "</a>; rel=",
       '</a>; title="next"', "</a>; rev=next", '</a>; rel=prev; rel=next', "</a", "</a>; rel=next; anchor=\"/other\"",
       '</a>; title="; rel=next', '"</a>; rel=next"', '</a>; rel="next' .. 'x', "<</a>; rel=prev" } do
       cases[#cases + 1] = { "next", header, "-" }
@@ -208,7 +225,8 @@ describe("the wait that an answer announces", function()
     }
   end)
 
-  it("is read from the limit headers, epoch, milliseconds or seconds, when the limit is used up or the status says so", function()
+  it("is read from the limit headers, epoch, milliseconds or seconds, when the limit is used up or the status says so",
+    function()
     announced {
       { "403", "x-ratelimit-remaining: 0", "x-ratelimit-reset: 1700000060", "60000" },
       { "200", "x-ratelimit-remaining: 0", "x-ratelimit-reset: 1700000060", "60000" },

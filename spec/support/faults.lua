@@ -23,7 +23,8 @@ function faults.start(...)
   return server
 end
 
---- Runs the driver: words as in its head; env: a table as the last argument. Gives the results in the order of their ends, and
+--- Runs the driver: words as in its head; env: a table as the last argument. Gives the results in the order of their
+-- ends, and
 --- .stats, .code, .err.
 function faults.fetch(...)
   local words = { support.driver "fetch_driver", ... }
@@ -38,8 +39,8 @@ function faults.fetch(...)
   for name, value in pairs(env) do
     all[name] = value
   end
-  for i, word in ipairs(words) do
-    words[i] = tostring(word)
+  for i = 1, #words do
+    words[i] = tostring(assert(words[i], "a word is nil"))
   end
   local run = support.run(words, { env = all, timeout = 60 })
   local results = {}

@@ -176,7 +176,7 @@ function support.run(command, options)
   if options.stdin then
     input = support.write(dir .. "/in", options.stdin)
   end
-  local text = ("(%s) <%s >%s/out 2>%s/err"):format(command_line(command, options), quote(input), dir, dir)
+  local text = ("exec 2>/dev/null; (%s) <%s >%s/out 2>%s/err"):format(command_line(command, options), quote(input), dir, dir)
   local code = exit_code(os.execute(text))
   local result = { code = code, out = support.read(dir .. "/out") or "", err = support.read(dir .. "/err") or "" }
   os.execute("rm -rf " .. dir)
