@@ -83,6 +83,9 @@ local function all(n, work_of)
       canceled = true
     end
   end
+  if canceled then
+    flight.spoil "async: tasks were cancelled before their end"
+  end
   if failed then
     error(failure, 0)
   elseif canceled then

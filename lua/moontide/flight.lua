@@ -44,6 +44,12 @@ function flight.fault(text)
   note(text)
 end
 
+--- What the flights of this task bring back is not whole, though no request failed here: tasks that worked for them
+--- were cancelled.
+function flight.spoil(text)
+  note(text)
+end
+
 core.on_fault(note)
 
 return flight

@@ -290,10 +290,11 @@ static enum mt_rc prepare(struct mt_cat_store *s, struct mt_err *err)
      * see them change. With it, write-ahead logging needs no shared memory. Committed is what reached the
      * log: it survives the end of the process, and syncing is left to checkpoints (synchronous=NORMAL). */
     static const char mode[] =
-        "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-        "PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY; BEGIN "
-        "IMMEDIATE; COMMIT";
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=4000;"
+        "PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY; BEGIN IMMEDIATE; COMMIT";
     sqlite3_busy_timeout(s->db, BUSY_MS);
+    /* Before the file is first read. */
+    sqlite3_exec(s->db, "PRAGMA locking_mode=EXCLUSIVE", NULL, NULL, NULL);
     if (number_of(s, "PRAGMA application_id", &application) != SQLITE_OK ||
         number_of(s, "PRAGMA user_version", &version) != SQLITE_OK ||
         number_of(s, "SELECT count(*) FROM sqlite_schema", &tables) != SQLITE_OK)

@@ -10,7 +10,7 @@ struct mt_prelude {
     bool wanted[MT_PRELUDE_MAX];
 };
 
-/* A name, operator or "@format" that a program mentions: wants the definitions that mend it, and theirs. */
+/* A name, operator or "@format" that a program mentions: wants the definitions that mend it. */
 void mt_prelude_note(struct mt_prelude *p, struct mt_slice name);
 void mt_prelude_join(struct mt_prelude *p, const struct mt_prelude *other);
 /* Appends the wanted definitions, on one line, so that the line numbers of $__loc__ and of jq's messages stay

@@ -354,6 +354,10 @@ void mt_request_read(lua_State *L, struct mt_script_request *r, struct mt_http_r
     };
     if (!req->timeout_ms)
         req->timeout_ms = options->client_timeout_ms;
+    /* A body that the bundle's budget could not hold is refused while it arrives. */
+    size_t budget = options->budgets.memory;
+    if (budget && (!req->max_body || req->max_body > budget))
+        req->max_body = budget;
     if (lua_getfield(L, 1, "body") == LUA_TNIL)
         req->body = (struct mt_slice){NULL, 0};
     lua_pop(L, 1);

@@ -153,7 +153,8 @@ if not shared then
   return
 end
 
--- Known to differ: modules, the environment, wording of errors, literals that are not integers, and what 1.6's `try` catches.
+-- Known to differ: modules, the environment, wording of errors, literals that are not integers, and what 1.6's `try`
+-- catches.
 local FLOOR = { ["man.test"] = 229, ["manonig.test"] = 19, ["onig.test"] = 47, ["base64.test"] = 9,
   ["jq-half.test"] = 238 }
 

@@ -80,7 +80,8 @@ describe("entities", function()
 
   it("are skipped without identifier or blueprint, which is no failure (R-ENT-01)", function()
     local answer = map('{"identifier":".id","blueprint":".b"}',
-      '[{"id":null,"b":"b"},{"id":"","b":"b"},{"id":0,"b":"b"},{"id":false,"b":"b"},{"id":{},"b":"b"},{"b":"b"},{"id":"x"},' ..
+      '[{"id":null,"b":"b"},{"id":"","b":"b"},{"id":0,"b":"b"},{"id":false,"b":"b"},{"id":{},"b":"b"},' ..
+      '{"b":"b"},{"id":"x"},' ..
       '{"id":"x","b":""},{"id":"x","b":"b"}]')
     assert.same({ 1, 8, 9, 0 }, { #answer.entities, answer.skipped, answer.selected, #answer.failed })
   end)
@@ -100,7 +101,9 @@ describe("entities", function()
 end)
 
 describe("search queries", function()
-  local query = [[{"combinator":"'and'","rules":[{"property":"'$title'","operator":"'='","value":".v"},{"property":".p","operator":"'in'","value":null}]}]]
+  local query = [[{"combinator":"'and'","rules":[{"property":"'$title'","operator":"'='","value":".v"},
+    {"property":".p","operator":"'in'","value":null}]}]]
+  query = query:gsub("\n *", "")
 
   it("are evaluated leaf by leaf and keep their structure (R-MAP-04, R-JQ-09)", function()
     local entity = body(',"relations":{"r":' .. query .. "}", '{"v":"x","p":7}')
@@ -174,7 +177,8 @@ describe("expressions", function()
 
   it("that are constant are evaluated, too, with their errors (R-JQ-12)", function()
     local entity = body(
-      ',"properties":{"a":"\\"x\\" + \\"y\\"","b":"1 + 2 * 3","c":"[1, 2]","d":"1 - \\"x\\"","e":"if true then 1 else 2 end"}', "{}")
+      ',"properties":{"a":"\\"x\\" + \\"y\\"","b":"1 + 2 * 3","c":"[1, 2]","d":"1 - \\"x\\"",' ..
+      '"e":"if true then 1 else 2 end"}', "{}")
     assert.same({ a = "xy", b = 7, c = { 1, 2 }, d = null, e = 1 }, entity.body.properties)
   end)
 
@@ -352,9 +356,12 @@ describe("a mapping that is wrong", function()
       ['{"kind":"k","selector":{"query":"true"}}'] = "port.entity.mappings: an object is expected",
       [resource '{"blueprint":"1"}'] = "identifier: is missing",
       [resource '{"identifier":"1"}'] = "blueprint: is missing",
-      [resource '{"identifier":null,"blueprint":"1"}'] = "identifier: a jq expression (text) is expected here, not null",
-      [resource '{"identifier":["1"],"blueprint":"1"}'] = "identifier: a jq expression (text) is expected here, not a list",
-      [resource '{"identifier":"1","blueprint":{}}'] = "blueprint: a jq expression (text) is expected here, not an object",
+      [resource '{"identifier":null,"blueprint":"1"}'] =
+        "identifier: a jq expression (text) is expected here, not null",
+      [resource '{"identifier":["1"],"blueprint":"1"}'] =
+        "identifier: a jq expression (text) is expected here, not a list",
+      [resource '{"identifier":"1","blueprint":{}}'] =
+        "blueprint: a jq expression (text) is expected here, not an object",
       [resource("{" .. BASE ..
         ',"properties":{"a":null}}')] = "properties.a: a jq expression (text) is expected here, not null",
       [resource("{" .. BASE ..
@@ -377,14 +384,16 @@ describe("a mapping that is wrong", function()
       [resource("{" .. BASE .. ',"properties":{"ok":".a + 1","bad":".a +"}}')] =
         'conf.yml, resource 0 (kind "k"), properties.bad: the jq expression .a + does not compile: syntax error',
       [resource("{" .. BASE ..
-        ',"properties":{"bad":"1) | $ENV | (1"}}')] = "properties.bad: the jq expression 1) | $ENV | (1 does not compile",
+        ',"properties":{"bad":"1) | $ENV | (1"}}')] =
+        "properties.bad: the jq expression 1) | $ENV | (1 does not compile",
       [resource("{" .. BASE .. ',"relations":{"r":{"combinator":"\'and\'","rules":[{"value":"nope(1)"}]}}}')] =
         "relations.r: the jq expression nope(1) does not compile: nope/1 is not defined",
       [resource("{" .. BASE .. "}", '".a ="')] = "selector.query: the jq expression .a = does not compile",
       [resource("{" .. BASE .. "}", nil,
         '"itemsToParse":".a["')] = "itemsToParse: the jq expression .a[ does not compile",
       [resource("{" .. BASE ..
-        ',"properties":{"b":true}}')] = "True does not compile: True/0 is not defined (write 'true' or 'false' in quotes)",
+        ',"properties":{"b":true}}')] =
+        "True does not compile: True/0 is not defined (write 'true' or 'false' in quotes)",
       [resource("{" .. BASE ..
         ',"title":""}')] = "title: the jq expression  does not compile: the expression is empty",
     } do

@@ -103,6 +103,7 @@ describe("tide.cache.memoize", function()
       [[pcall(function() for page in client:pages "/p" do break end end)]],
       [[local inner = tide.cache.memoize(function() client:get("/x") end) inner()]],
       [[local res = client:get("/t") pcall(res.json, res)]],
+      [[pcall(tide.async.gather, { function() tide.sleep(60) end, function() tide.sleep(0.02) client:get("/x") error "x" end })]],
     } do
       local _, result = says(("local n = 0 local f = tide.cache.memoize(function() n = n + 1 %s tide.sleep(0.03) end) %s"):format(body, [[
         tide.async.gather { function() ctx:scope("one", f) end, function() tide.sleep(0.01) ctx:scope("two", f) end } say(n)]]),
@@ -114,6 +115,16 @@ describe("tide.cache.memoize", function()
       assert.are.same({ one = true, two = true }, scopes, body)
       assert.are.equal(1, case.says(result), body)
     end
+  end)
+
+  it("does not keep what cancelled tasks were to bring", function()
+    assert.are.equal(2, says [[
+      local n = 0
+      local f = tide.cache.memoize(function()
+        n = n + 1
+        pcall(tide.async.gather, { function() tide.sleep(60) end, function() tide.sleep(0.01) error "x" end })
+      end)
+      f() f() say(n)]])
   end)
 
   it("starts anew when the task that made the call was cancelled", function()

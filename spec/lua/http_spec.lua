@@ -177,6 +177,27 @@ describe("tide.http", function()
       assert.is_nil(case.says(result)[2]:find("GET.*GET"))
     end)
 
+    it("says that a redirect led in a loop, a body was too large, or nothing came in time", function()
+      local result = ok(run([[
+        for _, try in ipairs { { "/loop" }, { "/big" }, { "/stall", nil, { timeout = 0.2, deadline = 0.5 } } } do
+          local res, err = client:get(table.unpack(try, 1, 3)) say { res == nil, err.code, (tostring(err):gsub(BASE, "")) }
+        end]], { client = "max_body = 1000, retries = 0", routes = {
+        ["GET /loop"] = { { status = 302, headers = { Location = "/loop" } } }, ["GET /big"] = { { text = ("x"):rep(2000) } },
+        ["GET /stall"] = { { json = {}, hold = true } } } }))
+      local said = case.says(result)
+      assert.are.same({ true, true, true }, { said[1][1], said[2][1], said[3][1] })
+      assert.are.same({ "limit", "limit", "network" }, { said[1][2], said[2][2], said[3][2] })
+      assert.is_truthy(said[1][3]:find "^GET /loop", said[1][3])
+      assert.are.equal(3, #result.last.faults)
+    end)
+
+    it("comes for a body that the memory budget could not hold, while the process goes on", function()
+      local result = ok(run([[local res, err = client:get("/big") say { res == nil, err.code } say(client:get("/small").status)]],
+        { client = "retries = 0", args = { "--memory", tostring(4 << 20) }, routes = {
+          ["GET /big"] = { { text = ("x"):rep(6 << 20) } }, ["GET /small"] = { { json = {} } } } }))
+      assert.are.same({ { true, "limit" }, 200 }, case.says(result))
+    end)
+
     it("is raised when a request of a scope fails in it, and is the scope's fault alone", function()
       local result = ok(run([[say { ctx:scope("one", function() assert(client:get("/e")) end) == nil }]]))
       for _, fault in ipairs(result.last.faults) do

@@ -19,6 +19,12 @@
 
 enum { WORDS = 16 };
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const char build[] = ", sanitized"; /* slow, and keeps freed memory */
+#else
+static const char build[] = "";
+#endif
+
 static struct mt_state *state;
 static struct mt_err err;
 
@@ -76,8 +82,8 @@ static enum mt_rc run_time(unsigned long count)
         produce(i, i % 2 ? "issues" : "pulls", "");
     enum mt_rc rc = mt_state_flush(state, &err);
     getrusage(RUSAGE_SELF, &after);
-    printf("%llu ms, %ld KB\n", (unsigned long long)((mt_now_ns() - from) / 1000000),
-           after.ru_maxrss - before.ru_maxrss);
+    printf("%llu ms, %ld KB%s\n", (unsigned long long)((mt_now_ns() - from) / 1000000),
+           after.ru_maxrss - before.ru_maxrss, build);
     return rc;
 }
 
