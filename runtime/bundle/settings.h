@@ -4,14 +4,22 @@
 
 #include "bundle/sources.h"
 
-enum mt_setting_type { MT_SET_TEXT, MT_SET_INT, MT_SET_NUMBER, MT_SET_BOOL, MT_SET_URL, MT_SET_CHOICE, MT_SET_INTERVAL };
+enum mt_setting_type {
+    MT_SET_TEXT,
+    MT_SET_INT,
+    MT_SET_NUMBER,
+    MT_SET_BOOL,
+    MT_SET_URL,
+    MT_SET_CHOICE,
+    MT_SET_INTERVAL
+};
 
 struct mt_setting {
     const char *name;
     enum mt_setting_type type;
-    const char *fallback;   /* NULL: unset */
-    const char *choices;    /* of MT_SET_CHOICE: words between '|' */
-    long long least;        /* of MT_SET_INT and MT_SET_NUMBER */
+    const char *fallback; /* NULL: unset */
+    const char *choices;  /* of MT_SET_CHOICE: words between '|' */
+    long long least;      /* of MT_SET_INT and MT_SET_NUMBER */
     bool sensitive;
 };
 extern const struct mt_setting mt_settings[];
@@ -20,7 +28,8 @@ extern const unsigned mt_setting_count;
 /* The position in mt_settings; -1: unknown. */
 int mt_setting_find(const char *name);
 /* The checked and normalised text of a leaf; NULL: it is wrong, and that was told. The caller frees it. */
-char *mt_setting_value(const struct mt_sources *s, const struct mt_setting *setting, const struct mt_leaf *leaf);
+char *mt_setting_value(const struct mt_sources *s, const struct mt_setting *setting,
+                       const struct mt_leaf *leaf);
 /* Names the unknown ones, with what they resemble. */
 void mt_settings_name_unknown(const struct mt_sources *s);
 

@@ -4,8 +4,9 @@
 
 #include "bundle/sources.h"
 
-/* One member for each configuration of the spec; what is missing or wrong is told and null. Without a spec: everything below integration.config. Marks
- * the leaves that it took. NULL: the values are no valid text, which was told. */
+/* One member for each configuration of the spec; what is missing or wrong is told and null. Without a spec:
+ * everything below integration.config. Marks the leaves that it took. NULL: the values are no valid text,
+ * which was told. */
 struct mt_doc *mt_values_read(const struct mt_sources *s, const struct mt_bundle *bundle);
 /* The configuration of that name has `sensitive: true`. */
 bool mt_values_sensitive(const struct mt_bundle *bundle, struct mt_slice name);

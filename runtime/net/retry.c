@@ -81,19 +81,31 @@ static bool draft_param(struct mt_slice value, const char *name, double *out)
     return false;
 }
 
-static bool is_exhausted(const struct mt_http_response *res)
+/* What is left of the limit; false: the answer does not say. */
+static bool remaining(const struct mt_http_response *res, double *out)
 {
     static const char *const names[] = {"x-ratelimit-remaining", "x-rate-limit-remaining",
                                         "ratelimit-remaining"};
     struct mt_slice value;
-    double n;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (mt_http_header(res, names[i], &value) && number(first_item(value), &n))
-            return n <= 0;
-    if (mt_http_header(res, "ratelimit", &value) &&
-        (draft_param(value, "r", &n) || draft_param(value, "remaining", &n)))
-        return n <= 0;
-    return false;
+        if (mt_http_header(res, names[i], &value) && number(first_item(value), out))
+            return true;
+    return mt_http_header(res, "ratelimit", &value) &&
+           (draft_param(value, "r", out) || draft_param(value, "remaining", out));
+}
+
+static bool is_exhausted(const struct mt_http_response *res)
+{
+    double left;
+    return remaining(res, &left) && left <= 0;
+}
+
+/* Whether the limit headers are why this answer is what it is. GitHub sends them with each 403, also with one
+ * that only means "you may not see this": there something is left. */
+static bool is_limited(const struct mt_http_response *res)
+{
+    double left;
+    return res->status == 429 || is_exhausted(res) || (res->status == 403 && !remaining(res, &left));
 }
 
 int64_t mt_http_announced_wait_ms(const struct mt_http_response *res, int64_t wall_us)
@@ -104,7 +116,7 @@ int64_t mt_http_announced_wait_ms(const struct mt_http_response *res, int64_t wa
     double n;
     if (mt_http_header(res, "retry-after", &value) && (ms = wait_of(value, wall_us)) >= 0)
         return ms;
-    if (res->status != 429 && res->status != 403 && !is_exhausted(res))
+    if (!is_limited(res))
         return -1;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (mt_http_header(res, names[i], &value) && (ms = wait_of(value, wall_us)) >= 0)

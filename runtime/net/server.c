@@ -1,8 +1,9 @@
 /* The HTTP server: see server.h. evhttp on the loop's base; everything on the loop's thread.
  *
  * What evhttp of libevent 2.1 needs to be kept from:
- * - Bytes that arrive while a request without a body waits for its answer (a pipelined request, the body of a
- * DELETE) make it end the process ("illegal connection state"): reading is off from the request to its reply.
+ * - Bytes that arrive while a request waits for its answer (a pipelined request): versions differ in what
+ * they do then, up to ending the process ("illegal connection state"). Reading is off from the request to its
+ * reply.
  * - Whether it reads the body of a GET or DELETE depends on its version, and bytes that it leaves would be
  * taken for the next request: a connection on which a body was announced and is missing closes after the
  * reply.

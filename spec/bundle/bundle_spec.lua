@@ -14,7 +14,8 @@ end
 local function open(dir)
   local result = support.run { driver, "bundle", dir }
   local name, type, version, mapping, counts = result.out:match "^(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n$"
-  return { code = result.code, err = result.err, name = name, type = type, version = version, mapping = mapping, counts = counts }
+  return { code = result.code, err = result.err, name = name, type = type, version = version, mapping = mapping,
+    counts = counts }
 end
 
 local function refuses(dir, pattern)
@@ -40,7 +41,8 @@ end)
 
 describe("type and version of a bundle", function()
   it("come from the spec, then pyproject.toml, then the folder's name (architecture 3.1)", function()
-    local toml = '[build-system]\nname = "wrong"\n[tool.poetry]\nname = "Jenkins-X" # comment\nversion = \'1.2.3\'\n[tool.other]\nversion = "9"\n'
+    local toml = '[build-system]\nname = "wrong"\n[tool.poetry]\nname = "Jenkins-X" # comment\nversion = '
+      .. '\'1.2.3\'\n[tool.other]\nversion = "9"\n'
     local b = open(folder())
     assert.are.same({ "My Bundle", "my-bundle", "0.0.0" }, { b.name, b.type, b.version })
     b = open(folder { ["pyproject.toml"] = toml })
@@ -59,7 +61,8 @@ end)
 
 describe("the spec file", function()
   it("is the first of .json, .yaml, .yml (R-CFG-12)", function()
-    assert.are.equal("j", open(folder { [".port/spec.json"] = '{"type":"j"}', [".port/spec.yaml"] = "type: y", [".port/spec.yml"] = "type: z" }).type)
+    assert.are.equal("j", open(folder { [".port/spec.json"] = '{"type":"j"}', [".port/spec.yaml"] = "type: y",
+      [".port/spec.yml"] = "type: z" }).type)
     assert.are.equal("y", open(folder { [".port/spec.yaml"] = "type: y", [".port/spec.yml"] = "type: z" }).type)
     assert.are.equal("z", open(folder { [".port/spec.yml"] = "type: z" }).type)
   end)
@@ -74,7 +77,8 @@ end)
 describe("default resources", function()
   it("are read by their base names (R-INIT-13)", function()
     local b = open(folder { [".port/resources/blueprints.json"] = '[{"identifier":"a"},{"identifier":"b"}]',
-      [".port/resources/port-app-config.yml"] = "resources: []", [".port/resources/scorecards.yaml"] = "- blueprint: a\n",
+      [".port/resources/port-app-config.yml"] = "resources: []",
+        [".port/resources/scorecards.yaml"] = "- blueprint: a\n",
       [".port/resources/README.md"] = "ignored", [".port/resources/blueprints-old.json"] = "{" })
     assert.are.equal("2 1 1 -1 -1", b.counts)
     assert.are.equal(".port/resources/port-app-config.yml", b.mapping)
@@ -87,19 +91,24 @@ describe("default resources", function()
   end)
 
   it("that are wrong are refused by name (R-INIT-13)", function()
-    refuses(folder { [".port/resources/blueprints.txt"] = "" }, "%.port/resources/blueprints%.txt: blueprints must be a %.json, %.yaml or %.yml file")
-    refuses(folder { [".port/resources/pages.json/x"] = "" }, "%.port/resources/pages%.json is a folder, it must be a file")
+    refuses(folder { [".port/resources/blueprints.txt"] = "" },
+      "%.port/resources/blueprints%.txt: blueprints must be a %.json, %.yaml or %.yml file")
+    refuses(folder { [".port/resources/pages.json/x"] = "" },
+      "%.port/resources/pages%.json is a folder, it must be a file")
     refuses(folder { [".port/resources/blueprints.json"] = "{}" }, "blueprints%.json: its top level must be a list")
-    refuses(folder { [".port/resources/port-app-config.yaml"] = "[]" }, "port%-app%-config%.yaml: its top level must be an object")
+    refuses(folder { [".port/resources/port-app-config.yaml"] = "[]" },
+      "port%-app%-config%.yaml: its top level must be an object")
     refuses(folder { [".port/resources/actions.json"] = "[1,]" }, "actions%.json: not valid JSON")
-    refuses(folder { [".port/resources/pages.json"] = "[]", [".port/resources/pages.yml"] = "[]" }, "holds both pages%.%w+ and pages%.%w+: remove one")
+    refuses(folder { [".port/resources/pages.json"] = "[]", [".port/resources/pages.yml"] = "[]" },
+      "holds both pages%.%w+ and pages%.%w+: remove one")
   end)
 end)
 
 describe("a file of a bundle", function()
   local dir = folder({ ["lib/client.lua"] = "return 1", [".port/resources/blueprints.json"] = "[]" }, "b")
   support.write(dir .. "-outside/secret", "s3cret")
-  os.execute(("ln -s ../b-outside/secret %s/link; ln -s lib/client.lua %s/inside; ln -s ../b-outside %s/folder; mkfifo %s/pipe"):format(dir, dir, dir, dir))
+  os.execute(("ln -s ../b-outside/secret %s/link; ln -s lib/client.lua %s/inside; ln -s ../b-outside %s/folder; "
+    .. "mkfifo %s/pipe"):format(dir, dir, dir, dir))
 
   local function read(file)
     return support.run({ driver, "read", dir, file }, { timeout = 10 })
@@ -116,7 +125,8 @@ describe("a file of a bundle", function()
   end)
 
   it("is never outside of it", function()
-    for _, name in ipairs { "../b-outside/secret", "/etc/passwd", "lib/../../b-outside/secret", "", "lib//client.lua", "./main.lua", "lib/", ".." } do
+    for _, name in ipairs { "../b-outside/secret", "/etc/passwd", "lib/../../b-outside/secret", "", "lib//client.lua",
+      "./main.lua", "lib/", ".." } do
       local result = read(name)
       assert.are.equal(1, result.code)
       assert.matches("is no file name inside of the bundle", result.err)

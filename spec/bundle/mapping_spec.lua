@@ -36,7 +36,8 @@ describe("the flags of a mapping", function()
   end)
 
   it("may be snake_case, and camelCase wins (R-MAP-01)", function()
-    local _, _, flags = loaded("enable_merge_entity: false\ndelete_dependent_entities: 'off'\ncreate_missing_related_entities: 0\n"
+    local _, _, flags = loaded("enable_merge_entity: false\ndelete_dependent_entities: "
+      .. "'off'\ncreate_missing_related_entities: 0\n"
       .. "entity_deletion_threshold: 0.25\nresources:\n" .. RESOURCE)
     assert.are.equal("0 0 0 0.25 1", flags)
     _, _, flags = loaded("enable_merge_entity: false\nenableMergeEntity: true\nresources: []")
@@ -45,9 +46,12 @@ describe("the flags of a mapping", function()
 
   it("that are wrong are refused with the key and the value (R-MAP-01)", function()
     refuses("enableMergeEntity: null\nresources: []", "m%.yaml: enableMergeEntity is null, it must be true or false")
-    refuses("delete_dependent_entities: maybe\nresources: []", 'delete_dependent_entities is "maybe", it must be true or false')
-    refuses("createMissingRelatedEntities: 2\nresources: []", "createMissingRelatedEntities is 2, it must be true or false")
-    refuses("entityDeletionThreshold: 1.5\nresources: []", "entityDeletionThreshold is 1%.5, it must be a number from 0 to 1")
+    refuses("delete_dependent_entities: maybe\nresources: []",
+      'delete_dependent_entities is "maybe", it must be true or false')
+    refuses("createMissingRelatedEntities: 2\nresources: []",
+      "createMissingRelatedEntities is 2, it must be true or false")
+    refuses("entityDeletionThreshold: 1.5\nresources: []", "entityDeletionThreshold is 1%.5, it must be a number "
+      .. "from 0 to 1")
     refuses("entityDeletionThreshold: null\nresources: []", "entityDeletionThreshold is null")
     refuses("entityDeletionThreshold: often\nresources: []", 'entityDeletionThreshold is "often"')
     refuses("resources: null", "resources is null, it must be a list of kinds")
@@ -75,7 +79,8 @@ end)
 
 describe("a resource", function()
   it("that is wrong fails the whole mapping, with its place (R-MAP-02, R-MAP-03, R-MAP-06)", function()
-    refuses("resources:\n" .. RESOURCE .. "  - kind: other\n    port: {}\n", 'resource 1 %(kind "other"%), selector%.query')
+    refuses("resources:\n" .. RESOURCE .. "  - kind: other\n    port: {}\n",
+      'resource 1 %(kind "other"%), selector%.query')
     refuses("resources:\n  - 5\n", "resource 0: an object is expected")
     refuses("resources:\n" .. RESOURCE:gsub("identifier: .id, ", ""), "resource 0 .*identifier")
     refuses("resources:\n" .. RESOURCE:gsub("%.id", "null"), "resource 0 .*identifier")
@@ -91,11 +96,14 @@ describe("the form that is sent to Port", function()
     local wire = loaded("custom: 1\nenable_merge_entity: false\nresources:\n" .. [[
   - kind: thing
     selector: {query: 'true', branch: null, depth: 2, list: [1, null]}
-    port: {itemsToParse: null, entity: {mappings: {identifier: .id, blueprint: '"b"', title: null, properties: {a: .a}}}}
+    port: {itemsToParse: null, entity: {mappings: {identifier: .id, blueprint: '"b"', title: null,
+      properties: {a: .a}}}}
 ]])
     assert.are.same({ enableMergeEntity = false, deleteDependentEntities = true, createMissingRelatedEntities = true,
-      entityDeletionThreshold = 0.9, resources = { { kind = "thing", selector = { query = "true", depth = 2, list = { 1, json.null } },
-      port = { entity = { mappings = { identifier = ".id", blueprint = '"b"', properties = { a = ".a" } } } } } } }, wire)
+      entityDeletionThreshold = 0.9, resources = { { kind = "thing", selector = { query = "true", depth = 2,
+        list = { 1, json.null } },
+      port = { entity = { mappings = { identifier = ".id", blueprint = '"b"', properties = { a = ".a" } } } } } } },
+        wire)
   end)
 
   it("has the digest of what Port gives back, however it is spelled", function()

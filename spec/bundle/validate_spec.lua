@@ -61,7 +61,8 @@ resources:
             parts: .parts
 ]],
   [".port/examples/thing/a.json"] = [[
-{"id":"a","url":"https://a.example","mail":"a@b.example","when":"2026-01-01T00:00:00Z","state":"up","count":1,"tags":["x"],"owner":"o","parts":["a"]}
+{"id":"a","url":"https://a.example","mail":"a@b.example","when":"2026-01-01T00:00:00Z",
+"state":"up","count":1,"tags":["x"],"owner":"o","parts":["a"]}
 ]],
 }
 local MAPPING, BLUEPRINTS = ".port/resources/port-app-config.yml", ".port/resources/blueprints.json"
@@ -126,18 +127,22 @@ describe("moontide validate", function()
   it("writes JSON for machines", function()
     local result = validate(bundle(edited(MAPPING, "url: .url", "ulr: .url")), nil, "--json")
     assert.are.equal(1, result.code)
-    assert.are.same({ bundle = "demo", ok = false, errors = 1, warnings = 0, kinds = 1, examples = 1, entities = 1, findings = {
-      { file = MAPPING, line = 11, level = "error", text = "kind thing, properties.ulr: blueprint thing has no property ulr; did you mean url?" } } },
+    assert.are.same({ bundle = "demo", ok = false, errors = 1, warnings = 0, kinds = 1, examples = 1, entities = 1,
+      findings = {
+      { file = MAPPING, line = 11, level = "error", text = "kind thing, properties.ulr: blueprint thing has no "
+        .. "property ulr; did you mean url?" } } },
       json.decode(result.out))
     result = validate(bundle { [".port/spec.yaml"] = "a: [\n" }, nil, "--json")
     local report = json.decode(result.out)
-    assert.are.same({ false, 1, ".port/spec.yaml", 2 }, { report.ok, report.errors, report.findings[1].file, report.findings[1].line })
+    assert.are.same({ false, 1, ".port/spec.yaml", 2 }, { report.ok, report.errors, report.findings[1].file,
+      report.findings[1].line })
   end)
 end)
 
 describe("validate looks at the configuration", function()
   it("and only warns about values that are missing here", function()
-    finds(nil, 0, ".port/spec.yaml:5: warning: apiHost is required and not set: set OCEAN__INTEGRATION__CONFIG__API_HOST, or "
+    finds(nil, 0, ".port/spec.yaml:5: warning: apiHost is required and not set: set "
+      .. "OCEAN__INTEGRATION__CONFIG__API_HOST, or "
       .. "integration.config.apiHost in the bundle's config.yaml", {})
   end)
 
@@ -145,15 +150,18 @@ describe("validate looks at the configuration", function()
     finds({ ["config.yaml"] = "clientTimeout: 5\nsendRawDataExamples: perhaps\n" }, 1,
       'config.yaml:2: error: sendRawDataExamples: "perhaps" does not fit: send_raw_data_examples takes true or false')
     finds({ ["config.yaml"] = "integration:\n  config:\n    apiTokn: x\n" }, 0,
-      "config.yaml:3: warning: integration.config.apiTokn: the integration has no configuration api_tokn: it is dropped; did you mean apiToken?")
+      "config.yaml:3: warning: integration.config.apiTokn: the integration has no configuration api_tokn: it is "
+        .. "dropped; did you mean apiToken?")
     finds({ ["config.yaml"] = "a: b: c\n" }, 1, "config.yaml:1: error: mapping values are not allowed in this context")
     finds({ [".port/spec.yaml"] = FILES[".port/spec.yaml"] .. "  - name: x\n    type: number\n" }, 1,
-      ".port/spec.yaml:11: error: x has the type number, which does not exist: string, integer, boolean, object, array and url do")
+      ".port/spec.yaml:11: error: x has the type number, which does not exist: string, integer, boolean, object, "
+        .. "array and url do")
   end)
 
   it("and never prints a secret", function()
-    local env = { OCEAN__INTEGRATION__CONFIG__API_HOST = "https://a.example", OCEAN__INTEGRATION__CONFIG__API_TOKEN = "hunter2secret" }
-    local result = validate(bundle { ["main.lua"] = 'local tide = require "moontide"\nerror("hunter2secret is bad")\n' }, env)
+    local env = { OCEAN__INTEGRATION__CONFIG__API_HOST = "https://a.example",
+      OCEAN__INTEGRATION__CONFIG__API_TOKEN = "hunter2secret" }
+    local result = validate(bundle { ["main.lua"] = 'error("hunter2secret is bad")\n' }, env)
     assert.are.equal(1, result.code)
     assert.matches("%[REDACTED%] is bad", result.out)
     assert.not_matches("hunter2", result.out .. result.err)
@@ -162,7 +170,8 @@ end)
 
 describe("validate looks at the files", function()
   it("and names the line of a syntax error", function()
-    for name, case in pairs { [".port/spec.yaml"] = { "a: 1\nb: [\n", "3: error: " }, [MAPPING] = { "resources:\n  - [\n", "3: error: " },
+    for name, case in pairs { [".port/spec.yaml"] = { "a: 1\nb: [\n", "3: error: " },
+      [MAPPING] = { "resources:\n  - [\n", "3: error: " },
       [BLUEPRINTS] = { '[\n  {"a": }\n]\n', "2: error: " } } do
       local result = validate(bundle { [name] = case[1] })
       assert.are.equal(1, result.code)
@@ -176,13 +185,15 @@ describe("validate looks at the files", function()
   end)
 
   it("and warns when there is no mapping", function()
-    finds({ [MAPPING] = false }, 0, "demo: warning: there is no .port/resources/port-app-config.yml: Port must have a mapping already")
+    finds({ [MAPPING] = false }, 0, "demo: warning: there is no .port/resources/port-app-config.yml: Port must "
+      .. "have a mapping already")
   end)
 end)
 
 describe("validate looks at the script", function()
   it("and names file and line of an error at load", function()
-    local result = validate(bundle { ["main.lua"] = 'local tide = require "moontide"\ntide.on_resync("thing", function() end)\nerror "no"\n' })
+    local result = validate(bundle { ["main.lua"] = 'local tide = require "moontide"\ntide.on_resync("thing", '
+      .. 'function() end)\nerror "no"\n' })
     assert.are.equal(1, result.code)
     assert.matches("^main%.lua:3: error: no", result.out)
     result = validate(bundle { ["main.lua"] = 'local tide = require "moontide"\nif then\n' })
@@ -204,31 +215,40 @@ describe("validate looks at the mapping", function()
   it("and compiles every expression", function()
     local result = validate(bundle(edited(MAPPING, "count: .count", "count: .count |")))
     assert.are.equal(1, result.code)
-    assert.matches('^%.port/resources/port%-app%-config%.yml:15: error: resource 0 %(kind "thing"%), properties%.count: the jq expression %.count | does not compile', result.out)
+    assert.matches('^%.port/resources/port%-app%-config%.yml:15: error: resource 0 %(kind "thing"%), '
+      .. 'properties%.count: the jq expression %.count | does not compile', result.out)
     result = validate(bundle(edited(MAPPING, 'query: "true"', 'query: "nonsense("')))
     assert.matches("^%.port/resources/port%-app%-config%.yml:4: error: .*selector%.query", result.out)
   end)
 
   it("and finds wrong flags and resources, each of them", function()
-    mapping("resources:", "enableMergeEntity: maybe\nresources:", 1, '1: error: enableMergeEntity is "maybe", it must be true or false')
+    mapping("resources:", "enableMergeEntity: maybe\nresources:", 1,
+      '1: error: enableMergeEntity is "maybe", it must be true or false')
     local result = validate(bundle { [MAPPING] = FILES[MAPPING] .. "  - kind: thing\n    port: {}\n  - 5\n" })
     assert.matches('\n%.port/resources/port%-app%-config%.yml:%d+: error: .*resource 2', "\n" .. result.out)
-    assert.matches('%.port/resources/port%-app%-config%.yml:%d+: error: resource 1 %(kind "thing"%), selector%.query', result.out)
+    assert.matches('%.port/resources/port%-app%-config%.yml:%d+: error: resource 1 %(kind "thing"%), selector%.query',
+      result.out)
     assert.matches("demo: 2 errors", result.out)
   end)
 
   it("and finds what the blueprint does not have", function()
-    mapping("count: .count", "cuont: .count", 1, "15: error: kind thing, properties.cuont: blueprint thing has no property cuont; did you mean count?")
-    mapping("owner: .owner", "ownr: .owner", 1, "18: error: kind thing, relations.ownr: blueprint thing has no relation ownr; did you mean owner?")
-    mapping("count: .count", "half: .count", 1, "15: error: kind thing, properties.half: the property half of blueprint thing is computed by Port and cannot be mapped")
-    mapping("            state: .state\n", "", 1, "10: error: kind thing, properties: blueprint thing requires the property state, which is not mapped")
-    mapping("'\"thing\"'", "'\"thnig\"'", 0, "9: warning: kind thing, blueprint: the bundle has no blueprint thnig: Port must have it already")
+    mapping("count: .count", "cuont: .count", 1, "15: error: kind thing, properties.cuont: blueprint thing has "
+      .. "no property cuont; did you mean count?")
+    mapping("owner: .owner", "ownr: .owner", 1, "18: error: kind thing, relations.ownr: blueprint thing has no "
+      .. "relation ownr; did you mean owner?")
+    mapping("count: .count", "half: .count", 1, "15: error: kind thing, properties.half: the property half of "
+      .. "blueprint thing is computed by Port and cannot be mapped")
+    mapping("            state: .state\n", "", 1, "10: error: kind thing, properties: blueprint thing requires "
+      .. "the property state, which is not mapped")
+    mapping("'\"thing\"'", "'\"thnig\"'", 0, "9: warning: kind thing, blueprint: the bundle has no blueprint "
+      .. "thnig: Port must have it already")
   end)
 
   it("and misses a required relation", function()
     local changes = edited(MAPPING, "            owner: .owner\n", "")
     changes[BLUEPRINTS] = FILES[BLUEPRINTS]:gsub('"target": "_user"', '"target": "_user", "required": true')
-    finds(changes, 1, MAPPING .. ":17: error: kind thing, relations: blueprint thing requires the relation owner, which is not mapped")
+    finds(changes, 1, MAPPING .. ":17: error: kind thing, relations: blueprint thing requires the relation "
+      .. "owner, which is not mapped")
   end)
 
   it("and knows the kinds of the spec", function()
@@ -243,20 +263,29 @@ describe("validate maps the examples", function()
   end
 
   it("and compares the results with the blueprint", function()
-    example('"count":1', '"count":"1"', '15: error: kind thing, properties.count: gives a text, blueprint thing wants type number: "1"')
-    example('"state":"up"', '"state":"sideways"', '14: error: kind thing, properties.state: gives "sideways", which is not in the enum of blueprint thing')
-    example('"url":"https://a.example"', '"url":"a.example"', '11: error: kind thing, properties.url: gives "a.example", which is no url as blueprint thing wants it')
-    example('"mail":"a@b.example"', '"mail":"nobody"', '12: error: kind thing, properties.mail: gives "nobody", which is no email as blueprint thing wants it')
-    example('"when":"2026-01-01T00:00:00Z"', '"when":"soon"', '13: error: kind thing, properties.when: gives "soon", which is no date-time as blueprint thing wants it')
-    example('"tags":["x"]', '"tags":["x",5]', '16: error: kind thing, properties.tags: gives a number, blueprint thing wants type string: 5')
+    example('"count":1', '"count":"1"', '15: error: kind thing, properties.count: gives a text, blueprint thing '
+      .. 'wants type number: "1"')
+    example('"state":"up"', '"state":"sideways"', '14: error: kind thing, properties.state: gives "sideways", '
+      .. 'which is not in the enum of blueprint thing')
+    example('"url":"https://a.example"', '"url":"a.example"',
+      '11: error: kind thing, properties.url: gives "a.example", which is no url as blueprint thing wants it')
+    example('"mail":"a@b.example"', '"mail":"nobody"', '12: error: kind thing, properties.mail: gives "nobody", '
+      .. 'which is no email as blueprint thing wants it')
+    example('"when":"2026-01-01T00:00:00Z"', '"when":"soon"',
+      '13: error: kind thing, properties.when: gives "soon", which is no date-time as blueprint thing wants it')
+    example('"tags":["x"]', '"tags":["x",5]', '16: error: kind thing, properties.tags: gives a number, blueprint '
+      .. 'thing wants type string: 5')
     example('"state":"up",', '', "14: error: kind thing, properties.state: gives null, and blueprint thing requires it")
-    example('"parts":["a"]', '"parts":"a"', "19: error: kind thing, relations.parts: gives a text, blueprint thing wants a list of identifiers (many: true)")
-    example('"owner":"o"', '"owner":["o"]', "18: error: kind thing, relations.owner: gives a list, blueprint thing wants one identifier (many: false)")
+    example('"parts":["a"]', '"parts":"a"', "19: error: kind thing, relations.parts: gives a text, blueprint "
+      .. "thing wants a list of identifiers (many: true)")
+    example('"owner":"o"', '"owner":["o"]', "18: error: kind thing, relations.owner: gives a list, blueprint "
+      .. "thing wants one identifier (many: false)")
     example('"owner":"o"', '"owner":5', "18: error: kind thing, relations.owner: gives a number; identifiers are texts")
   end)
 
   it("and finds one that is no object", function()
-    finds({ [EXAMPLE] = '["x"]' }, 1, MAPPING .. ":3: error: kind thing, selector: an item fails: a raw item must be an object, not a string (example a.json)")
+    finds({ [EXAMPLE] = '["x"]' }, 1, MAPPING .. ":3: error: kind thing, selector: an item fails: a raw item "
+      .. "must be an object, not a string (example a.json)")
   end)
 
   it("and lets null pass where nothing is required", function()
@@ -275,20 +304,26 @@ describe("validate maps the examples", function()
     changes[".port/examples/thing/b.json"] = FILES[EXAMPLE]
     local result = validate(bundle(changes))
     assert.are.equal(0, result.code)
-    assert.matches("^%.port/resources/port%-app%-config%.yml:15: warning: kind thing, properties%.count: gives null because of an error: .*%(example a%.json%)\ndemo: 0 errors, 1 warnings", result.out)
+    assert.matches("^%.port/resources/port%-app%-config%.yml:15: warning: kind thing, properties%.count: gives "
+      .. "null because of an error: .*%(example a%.json%)\ndemo: 0 errors, 1 warnings", result.out)
     result = validate(bundle(edited(MAPPING, 'query: "true"', 'query: .id + 1')))
     assert.are.equal(1, result.code)
-    assert.matches("^%.port/resources/port%-app%-config%.yml:4: error: kind thing, selector%.query: an item fails: ", result.out)
+    assert.matches("^%.port/resources/port%-app%-config%.yml:4: error: kind thing, selector%.query: an item fails: ",
+      result.out)
   end)
 end)
 
 describe("validate looks at the blueprints", function()
   it("and finds doubles, missing identifiers and targets", function()
-    finds({ [BLUEPRINTS] = FILES[BLUEPRINTS]:gsub("%]\n$", ',\n  {"identifier": "thing"}\n]\n') }, 1, BLUEPRINTS .. ":22: error: the blueprint thing is there twice")
-    finds({ [BLUEPRINTS] = FILES[BLUEPRINTS]:gsub("%]\n$", ',\n  {"title": "x"}\n]\n') }, 1, BLUEPRINTS .. ":22: error: blueprint 1 has no identifier")
+    finds({ [BLUEPRINTS] = FILES[BLUEPRINTS]:gsub("%]\n$", ',\n  {"identifier": "thing"}\n]\n') }, 1, BLUEPRINTS
+      .. ":22: error: the blueprint thing is there twice")
+    finds({ [BLUEPRINTS] = FILES[BLUEPRINTS]:gsub("%]\n$", ',\n  {"title": "x"}\n]\n') }, 1, BLUEPRINTS
+      .. ":22: error: blueprint 1 has no identifier")
     finds(edited(BLUEPRINTS, '"target": "thing"', '"target": "thnig"'), 0, BLUEPRINTS
-      .. ":18: warning: relation parts of blueprint thing leads to thnig, which the bundle does not have: Port must have it already")
-    finds(edited(BLUEPRINTS, '"target": "thing", ', ""), 1, BLUEPRINTS .. ":18: error: relation parts of blueprint thing has no target")
+      .. ":18: warning: relation parts of blueprint thing leads to thnig, which the bundle does not have: Port "
+        .. "must have it already")
+    finds(edited(BLUEPRINTS, '"target": "thing", ', ""), 1, BLUEPRINTS
+      .. ":18: error: relation parts of blueprint thing has no target")
   end)
 end)
 

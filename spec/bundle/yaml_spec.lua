@@ -23,14 +23,20 @@ end
 describe("a plain YAML scalar", function()
   local scalars = {
     { "yes", "true" }, { "Yes", "true" }, { "ON", "true" }, { "True", "true" }, { "no", "false" }, { "Off", "false" },
-    { "FALSE", "false" }, { "y", '"y"' }, { "n", '"n"' }, { "yES", '"yES"' }, { "~", "null" }, { "Null", "null" }, { "", "null" },
-    { "nULL", '"nULL"' }, { "0", "0" }, { "-0", "0" }, { "+5", "5" }, { "1_000", "1000" }, { "0x1F", "31" }, { "-0x1f", "-31" },
-    { "010", "8" }, { "08", '"08"' }, { "0o17", '"0o17"' }, { "0b101", "5" }, { "1:30", "90" }, { "190:20:30", "685230" },
+    { "FALSE", "false" }, { "y", '"y"' }, { "n", '"n"' }, { "yES", '"yES"' }, { "~", "null" }, { "Null", "null" },
+      { "", "null" },
+    { "nULL", '"nULL"' }, { "0", "0" }, { "-0", "0" }, { "+5", "5" }, { "1_000", "1000" }, { "0x1F", "31" },
+      { "-0x1f", "-31" },
+    { "010", "8" }, { "08", '"08"' }, { "0o17", '"0o17"' }, { "0b101", "5" }, { "1:30", "90" }, { "190:20:30",
+      "685230" },
     { "-1:30", "-90" }, { "1:60", '"1:60"' }, { "0:30", '"0:30"' }, { "9007199254740993", "9007199254740993" },
-    { ("9"):rep(40), ("9"):rep(40) }, { "1.5", "1.5" }, { "1.0", "1.0" }, { "1.", "1.0" }, { ".5", "0.5" }, { "-.5", '"-.5"' },
+    { ("9"):rep(40), ("9"):rep(40) }, { "1.5", "1.5" }, { "1.0", "1.0" }, { "1.", "1.0" }, { ".5", "0.5" }, { "-.5",
+      '"-.5"' },
     { "000.5", "0.5" }, { "1_0.5_0", "10.50" }, { "1.0e+3", "1.0e+3" }, { "1e3", '"1e3"' }, { "1.5e3", '"1.5e3"' },
-    { "1:30.5", "90.5" }, { ".inf", "1.7976931348623157e+308" }, { "-.INF", "-1.7976931348623157e+308" }, { ".nan", "null" },
-    { "2001-01-01", '"2001-01-01"' }, { "2001-12-14t21:59:43.10-05:00", '"2001-12-14t21:59:43.10-05:00"' }, { "=", '"="' },
+    { "1:30.5", "90.5" }, { ".inf", "1.7976931348623157e+308" }, { "-.INF", "-1.7976931348623157e+308" }, { ".nan",
+      "null" },
+    { "2001-01-01", '"2001-01-01"' }, { "2001-12-14t21:59:43.10-05:00", '"2001-12-14t21:59:43.10-05:00"' }, { "=",
+      '"="' },
     { "1.2.3", '"1.2.3"' }, { "_1", '"_1"' }, { "0x_", '"0x_"' }, { "+", '"+"' },
   }
   it("is what PyYAML makes of it", function()
@@ -42,7 +48,8 @@ describe("a plain YAML scalar", function()
   end)
 
   it("stays text when it is quoted or a block", function()
-    assert.are.equal([==[{"a":"yes","b":"0x1","c":"5\n","d":"1 2"}]==], value "a: 'yes'\nb: \"0x1\"\nc: |\n  5\nd: >-\n  1\n  2\n")
+    assert.are.equal([==[{"a":"yes","b":"0x1","c":"5\n","d":"1 2"}]==],
+      value "a: 'yes'\nb: \"0x1\"\nc: |\n  5\nd: >-\n  1\n  2\n")
   end)
 
   it("obeys its tag", function()
@@ -169,7 +176,8 @@ describe("a file", function()
   end)
 
   it("that is absent or unreadable is named", function()
-    assert.matches("^not_found: /nowhere/x%.yaml: cannot be opened: No such file", support.run({ driver, "file", "/nowhere/x.yaml" }).err)
+    assert.matches("^not_found: /nowhere/x%.yaml: cannot be opened: No such file", support.run({ driver, "file",
+      "/nowhere/x.yaml" }).err)
     assert.matches("^io: /tmp: cannot be read: Is a directory", support.run({ driver, "file", "/tmp" }).err)
   end)
 end)
@@ -182,7 +190,8 @@ end
 describe("Ocean's own files", function()
   it("are read, every one of them", function()
     local count = 0
-    local pipe = assert(io.popen("ls " .. shared .. "/corpus/ocean/*/.port/*.y*ml " .. shared .. "/corpus/ocean/*/.port/resources/*"))
+    local pipe = assert(io.popen("ls " .. shared .. "/corpus/ocean/*/.port/*.y*ml " .. shared
+      .. "/corpus/ocean/*/.port/resources/*"))
     for path in pipe:lines() do
       local result = support.run { driver, "file", path }
       assert.are.equal("", result.err)

@@ -97,10 +97,13 @@ describe("a retry", function()
         assert.are_not.equal(200, res[1].status)
         assert.are.equal(1, #hits(target), method .. " " .. path)
       end
-      -- The first request of this connection makes the server close it when the next one arrives.
+      -- The server closes the connection of /reuse when the next request arrives on it.
       local target = at "/x"
       fetch("--sequence", "--method", method, "--body", "x", at "/reuse", target)
       assert.are.equal(1, #hits(target))
+      target = at "/x"
+      assert.are.equal(200, fetch("--sequence", at "/reuse", target)[2].status) -- a GET survives that
+      assert.are.equal(2, #hits(target))
     end
   end)
 
@@ -231,6 +234,8 @@ describe("a retry", function()
     end)
 
     it("is outside the deadline", function()
+      local admitted = try(3, "--concurrency", 1, "--deadline", 500, at "/seq/429,429,200?h=Retry-After:0.6")
+      assert.are.equal(200, admitted[1].status)
       local res = try(3, "--deadline", 500, at "/seq/429,429,200?h=Retry-After:0.6")
       assert.are.equal(200, res[1].status)
       assert.is_true(res[1].ms >= 1200)

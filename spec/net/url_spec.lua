@@ -229,6 +229,9 @@ describe("the wait that an answer announces", function()
     function()
     announced {
       { "403", "x-ratelimit-remaining: 0", "x-ratelimit-reset: 1700000060", "60000" },
+      { "403", "x-ratelimit-reset: 1700000060", "60000" },
+      { "403", "x-ratelimit-remaining: 4990", "x-ratelimit-reset: 1700000060", "-1" },
+      { "403", "retry-after: 9", "x-ratelimit-remaining: 4990", "x-ratelimit-reset: 1700000060", "9000" },
       { "200", "x-ratelimit-remaining: 0", "x-ratelimit-reset: 1700000060", "60000" },
       { "200", "x-ratelimit-remaining: 1", "x-ratelimit-reset: 1700000060", "-1" },
       { "503", "x-ratelimit-remaining: 5", "x-ratelimit-reset: 1700000060", "-1" },

@@ -11,7 +11,8 @@
 //   /slow?ms=50           the answer comes so much later            /chunked /gzip /bomb?mb=N /big?kb=N
 //   /redirect?to=URL&status=302   /loop   /chain/5   /nolocation
 //   /links                two Link headers                          /bigheaders?kb=N   /longheader?kb=N   /folded
-//   /hold                 answered when /release is asked           /reuse             /early?status=N
+//   /hold                 answered when /release is asked           /early
+//   /reuse                answered; the next request on that connection is not, the connection is closed
 //   /__log                what was asked: [{ n, ms, method, url, path, headers, body, conn, active, version }], oldest first
 import { createServer } from 'node:http'
 import { createSecureServer } from 'node:http2'
@@ -23,6 +24,7 @@ const started = Date.now()
 const log = []
 const hits = new Map()
 const conns = new WeakMap()
+const dying = new WeakSet()
 let connCount = 0
 let active = 0
 let held = []
@@ -145,9 +147,9 @@ const answer = async (req, res, body) => {
       held.forEach((go) => go())
       held = []
       return json(res, 200, { ok: true })
-    case 'reuse': // answers, then closes the idle connection when the next request is already on it
-      json(res, 200, { ok: true })
-      return res.socket.once('data', () => res.socket?.destroy())
+    case 'reuse':
+      dying.add(res.socket)
+      return json(res, 200, { ok: true })
     default:
       return json(res, 200, { ok: true, method: req.method, body, ...base })
   }
@@ -167,6 +169,7 @@ const onRequest = (req, res) => {
   const entry = { n: log.length + 1, ms: Date.now() - started, method: req.method, url: req.url, active, conn: conns.get(id),
     path: req.url.split('?')[0], headers: req.headers, version: req.httpVersion }
   if (!req.url.startsWith('/__log')) log.push(entry)
+  if (dying.has(conn)) return conn.destroy()
   req.on('end', () => {
     entry.body = body.length > 2000 ? `${body.length} bytes` : body
     answer(req, res, entry.body).catch((error) => json(res, 500, { error: String(error) }))
