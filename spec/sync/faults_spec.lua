@@ -3,13 +3,13 @@
 local support = require "spec.support"
 local sync = require "spec.support.sync"
 
-local PAGES, PER_PAGE, SIDE_BY_SIDE = 8, 20, 24
+local PAGES, PER_PAGE, SIDE_BY_SIDE = 6, 20, 40
 local KINDS = { "429", "403rate", "500", "502", "503", "reset", "truncate", "garbage", "empty", "stall" }
 
 local MAIN = [[
 local tide = require "moontide"
 tide.on_resync(function(kind)
-  local api = tide.http.client { base_url = tide.config.apiUrl, timeout = 1, deadline = 8 }
+  local api = tide.http.client { base_url = tide.config.apiUrl, timeout = 1, deadline = 8, retries = { max = 8, base = 0.05 } }
   for page in api:pages("/" .. kind, { per_page = 20 }) do coroutine.yield(page) end
 end)
 ]]
@@ -17,7 +17,7 @@ end)
 local SWALLOWING = [[
 local tide = require "moontide"
 tide.on_resync(function(kind)
-  local api = tide.http.client { base_url = tide.config.apiUrl, timeout = 1, deadline = 4 }
+  local api = tide.http.client { base_url = tide.config.apiUrl, timeout = 1, deadline = 4, retries = { max = 3, base = 0.05 } }
   local path, query = "/" .. kind, { per_page = 20 }
   while path do
     local res = api:get(path, query)
