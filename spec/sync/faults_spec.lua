@@ -30,7 +30,7 @@ tide.on_resync(function(kind)
 end)
 ]]
 
-describe("the fault matrix", function()
+describe("the fault matrix #slow", function()
   local items, good, full
 
   -- Starts a case; the returned function waits for its end and judges it.
@@ -143,7 +143,7 @@ describe("the fault matrix", function()
   end)
 end)
 
-describe("kill -9", function()
+describe("kill -9 #slow", function()
   it("at 20 random moments: one undisturbed resync gives the same catalog", function()
     local api = sync.api("--latency", "5")
     local items = sync.items(1000)

@@ -34,7 +34,7 @@ local function without(n, dir)
 end
 
 for _, where in ipairs { "the embedded catalog", "a separately started catalog" } do
-  describe("2,204 recorded repositories in " .. where, function()
+  describe("2,204 recorded repositories #slow in " .. where, function()
     it("land, are left alone by a second run, and exactly the ten that vanish are deleted", function()
       local cwd = support.tmpdir()
       local catalog = where ~= "the embedded catalog" and sync.catalog(cwd .. "/separate.db")
