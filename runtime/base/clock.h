@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 
-uint64_t mt_now_ns(void);        /* monotonic */
-int64_t mt_wall_us(void);        /* microseconds since the epoch, UTC */
+uint64_t mt_now_ns(void); /* monotonic */
+int64_t mt_wall_us(void); /* microseconds since the epoch, UTC */
 
 #define MT_ISO_SIZE 40
 /* 2026-11-23T09:43:28.997323+00:00 (A-INT-18). Returns out. */

@@ -53,9 +53,12 @@ enum mt_rc mt_err_context(struct mt_err *err, const char *format, ...)
 const char *mt_rc_name(enum mt_rc rc)
 {
     static const char *const names[] = {
-        [MT_OK] = "ok",           [MT_EINVAL] = "invalid", [MT_ENOMEM] = "memory", [MT_ELIMIT] = "limit",
-        [MT_EIO] = "io",          [MT_ENET] = "network",   [MT_EHTTP] = "http",    [MT_EDATA] = "data",
-        [MT_EAUTH] = "auth",      [MT_ECANCELED] = "canceled", [MT_EBUSY] = "busy", [MT_ENOENT] = "not_found",
+        [MT_OK] = "ok",          [MT_EINVAL] = "invalid",
+        [MT_ENOMEM] = "memory",  [MT_ELIMIT] = "limit",
+        [MT_EIO] = "io",         [MT_ENET] = "network",
+        [MT_EHTTP] = "http",     [MT_EDATA] = "data",
+        [MT_EAUTH] = "auth",     [MT_ECANCELED] = "canceled",
+        [MT_EBUSY] = "busy",     [MT_ENOENT] = "not_found",
         [MT_ESCRIPT] = "script",
     };
     return names[rc];

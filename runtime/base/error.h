@@ -1,8 +1,8 @@
 /* What went wrong, in a caller-provided record that never allocates.
  *
- * A fallible function returns enum mt_rc and takes a struct mt_err * last (NULL: not interested). On failure it
- * fills the record and leaves every other output untouched. The text says what happened, where, why and how to
- * mend it; it holds no secret, and foreign text in it is cut to 200 bytes (MT_FOREIGN). */
+ * A fallible function returns enum mt_rc and takes a struct mt_err * last (NULL: not interested). On failure
+ * it fills the record and leaves every other output untouched. The text says what happened, where, why and
+ * how to mend it; it holds no secret, and foreign text in it is cut to 200 bytes (MT_FOREIGN). */
 #ifndef MT_BASE_ERROR_H
 #define MT_BASE_ERROR_H
 
@@ -26,10 +26,10 @@ enum mt_rc {
 
 struct mt_err {
     enum mt_rc rc;
-    int status;          /* HTTP status for MT_EHTTP and MT_EAUTH, else 0 */
-    const char *origin;  /* source file that raised it (static storage) */
+    int status;         /* HTTP status for MT_EHTTP and MT_EAUTH, else 0 */
+    const char *origin; /* source file that raised it (static storage) */
     int line;
-    char text[1000];     /* always terminated; longer texts are cut at a character */
+    char text[1000]; /* always terminated; longer texts are cut at a character */
 };
 
 #define MT_FOREIGN 200
@@ -40,7 +40,8 @@ enum mt_rc mt_fail_at(struct mt_err *err, enum mt_rc rc, const char *file, int l
     __attribute__((format(printf, 5, 6), cold));
 
 /* Puts "context: " in front of the text of an error. Returns err's rc. */
-enum mt_rc mt_err_context(struct mt_err *err, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
+enum mt_rc mt_err_context(struct mt_err *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3), cold));
 
 /* The short name of a code, as Lua's err.code has it: "invalid", "memory", "limit", "io", "network", "http",
  * "data", "auth", "canceled", "busy", "not_found", "script". Static storage. */

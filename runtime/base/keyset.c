@@ -1,8 +1,8 @@
 /* A set of 16-byte keys: see keyset.h.
  *
- * 256 open-addressed tables (linear probing), chosen by the key's first byte and grown one at a time by a quarter, so that the
- * copy made while growing is 1/256 of the set. A slot is 20 bytes; tables are between 2/3 and 5/6 full once they are
- * large: 24 to 30 bytes a key. */
+ * 256 open-addressed tables (linear probing), chosen by the key's first byte and grown one at a time by a
+ * quarter, so that the copy made while growing is 1/256 of the set. A slot is 20 bytes; tables are between
+ * 2/3 and 5/6 full once they are large: 24 to 30 bytes a key. */
 #include "base/keyset.h"
 
 #include <stdlib.h>

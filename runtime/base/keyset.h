@@ -1,5 +1,6 @@
-/* A set of 16-byte keys with a small tag each: 20 bytes a slot, at most 48 bytes a key while it grows, because
- * it is split into 256 tables that grow one by one. Keys must be well mixed (digests). Not thread-safe. */
+/* A set of 16-byte keys with a small tag each: 20 bytes a slot, at most 48 bytes a key while it grows,
+ * because it is split into 256 tables that grow one by one. Keys must be well mixed (digests). Not
+ * thread-safe. */
 #ifndef MT_BASE_KEYSET_H
 #define MT_BASE_KEYSET_H
 

@@ -39,8 +39,8 @@ bool mt_log_level_parse(struct mt_slice name, enum mt_level *out)
     static const struct {
         const char *name;
         enum mt_level level;
-    } levels[] = {{"DEBUG", MT_DEBUG},   {"INFO", MT_INFO},       {"WARNING", MT_WARN},
-                  {"WARN", MT_WARN},     {"ERROR", MT_ERROR},     {"CRITICAL", MT_ERROR}};
+    } levels[] = {{"DEBUG", MT_DEBUG}, {"INFO", MT_INFO},   {"WARNING", MT_WARN},
+                  {"WARN", MT_WARN},   {"ERROR", MT_ERROR}, {"CRITICAL", MT_ERROR}};
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
         if (name.n == strlen(levels[i].name) && strncasecmp(name.p, levels[i].name, name.n) == 0) {
             *out = levels[i].level;

@@ -1,4 +1,5 @@
-/* The mask: secrets that must never be printed. Called by the log and by whoever prints foreign text, on any thread.
+/* The mask: secrets that must never be printed. Called by the log and by whoever prints foreign text, on any
+ * thread.
  *
  * The list is short (the sensitive settings of the bundles at work), so that a scan for each is enough. */
 #include <pthread.h>

@@ -23,20 +23,18 @@ struct arguments {
 static int parse(const struct mt_command *command, int argc, char **argv, struct arguments *a)
 {
     const struct mt_option options[] = {
-        {"kind", NULL, a->kinds, KINDS_MAX, NULL},
-        {"limit", &a->limit, NULL, 0, NULL},
-        {"port-url", &a->flags.port_url, NULL, 0, NULL},
-        {"state", &a->flags.state_file, NULL, 0, NULL},
-        {"local-mapping", NULL, NULL, 0, &a->local_mapping},
-        {"json", NULL, NULL, 0, &a->json},
-        {"log-level", &a->log_level, NULL, 0, NULL},
-        {0},
+        {"kind", NULL, a->kinds, KINDS_MAX, NULL},           {"limit", &a->limit, NULL, 0, NULL},
+        {"port-url", &a->flags.port_url, NULL, 0, NULL},     {"state", &a->flags.state_file, NULL, 0, NULL},
+        {"local-mapping", NULL, NULL, 0, &a->local_mapping}, {"json", NULL, NULL, 0, &a->json},
+        {"log-level", &a->log_level, NULL, 0, NULL},         {0},
     };
     int positional = mt_options_parse(command, argc, argv, options);
     if (positional < 0)
         return MT_EXIT_USAGE;
     if (positional != 1)
-        return mt_usage_error(command, positional ? "takes one bundle, not %d" : "which bundle? (a folder that holds main.lua)", positional);
+        return mt_usage_error(
+            command, positional ? "takes one bundle, not %d" : "which bundle? (a folder that holds main.lua)",
+            positional);
     a->bundle = argv[1];
     if (a->limit) {
         char *end;
@@ -67,7 +65,8 @@ static int run(const struct mt_command *command, bool plan, int argc, char **arg
     if (code != MT_EXIT_OK)
         return code;
     code = plan ? MT_EXIT_FAILED : MT_EXIT_USAGE;
-    if (mt_bundle_open(a.bundle, &bundle, &err) != MT_OK || mt_config_load(bundle, environ, &a.flags, &config, &err) != MT_OK) {
+    if (mt_bundle_open(a.bundle, &bundle, &err) != MT_OK ||
+        mt_config_load(bundle, environ, &a.flags, &config, &err) != MT_OK) {
         mt_command_failed(command, &err, code);
         goto out;
     }
@@ -97,7 +96,8 @@ static int run(const struct mt_command *command, bool plan, int argc, char **arg
         mt_report_print(report, to, isatty(fileno(to)) && !getenv("NO_COLOR"));
     }
     if (fflush(stdout) != 0 && code == MT_EXIT_OK)
-        code = mt_command_failed(command, (mt_fail(&err, MT_EIO, "cannot write to standard output"), &err), MT_EXIT_FAILED);
+        code = mt_command_failed(command, (mt_fail(&err, MT_EIO, "cannot write to standard output"), &err),
+                                 MT_EXIT_FAILED);
 out:
     mt_report_free(report);
     mt_config_free(config);
@@ -118,7 +118,8 @@ static int run_plan(int argc, char **argv)
 
 const struct mt_command mt_command_resync = {
     .name = "resync",
-    .usage = "moontide resync BUNDLE [--kind K]… [--limit N] [--port-url URL] [--state FILE] [--local-mapping] [--json]",
+    .usage = "moontide resync BUNDLE [--kind K]… [--limit N] [--port-url URL] [--state FILE] "
+             "[--local-mapping] [--json]",
     .summary = "fetch, map and make Port match, once",
     .help = "  --kind K          only the resources of this kind; may be given several times\n"
             "  --limit N         only the first N items of each kind, for a try; deletes nothing\n"

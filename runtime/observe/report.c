@@ -175,13 +175,15 @@ static void put_text(struct mt_buf *out, const char *name, const char *text)
 static void put_kind(struct mt_buf *out, const struct mt_kind_report *k)
 {
     put_text(out, "{\"kind\":", k->kind);
-    mt_buf_printf(out,
-                  ",\"index\":%u,\"pages\":%llu,\"items\":%llu,\"selected\":%llu,\"mapped\":%llu,\"skipped\":%llu,"
-                  "\"failed\":%llu,\"created\":%llu,\"updated\":%llu,\"unchanged\":%llu,\"deleted\":%llu,\"withheld\":%llu,"
-                  "\"seconds\":%.3f}",
-                  k->index, get(&k->pages), get(&k->items), get(&k->selected), get(&k->mapped), get(&k->skipped),
-                  get(&k->failed) + get(&k->load_failed), get(&k->created), get(&k->updated), get(&k->unchanged), get(&k->deleted),
-                  get(&k->withheld), kind_seconds(k));
+    mt_buf_printf(
+        out,
+        ",\"index\":%u,\"pages\":%llu,\"items\":%llu,\"selected\":%llu,\"mapped\":%llu,\"skipped\":%llu,"
+        "\"failed\":%llu,\"created\":%llu,\"updated\":%llu,\"unchanged\":%llu,\"deleted\":%llu,\"withheld\":%"
+        "llu,"
+        "\"seconds\":%.3f}",
+        k->index, get(&k->pages), get(&k->items), get(&k->selected), get(&k->mapped), get(&k->skipped),
+        get(&k->failed) + get(&k->load_failed), get(&k->created), get(&k->updated), get(&k->unchanged),
+        get(&k->deleted), get(&k->withheld), kind_seconds(k));
 }
 
 bool mt_report_json(struct mt_report *r, struct mt_buf *out)
@@ -210,11 +212,12 @@ bool mt_report_json(struct mt_report *r, struct mt_buf *out)
         put_text(out, ",\"message\":", r->errors[i].message);
         mt_buf_putc(out, '}');
     }
-    return mt_buf_printf(out,
-                         "],\"requests\":{\"source\":%llu,\"port\":%llu},\"waited\":{\"source\":%.3f,\"mapping\":%.3f,"
-                         "\"port\":%.3f},\"peak_rss_bytes\":%llu}\n",
-                         (unsigned long long)r->source_requests, (unsigned long long)r->port_requests, r->source_s, r->mapping_s,
-                         r->port_s, (unsigned long long)r->peak_rss);
+    return mt_buf_printf(
+        out,
+        "],\"requests\":{\"source\":%llu,\"port\":%llu},\"waited\":{\"source\":%.3f,\"mapping\":%.3f,"
+        "\"port\":%.3f},\"peak_rss_bytes\":%llu}\n",
+        (unsigned long long)r->source_requests, (unsigned long long)r->port_requests, r->source_s,
+        r->mapping_s, r->port_s, (unsigned long long)r->peak_rss);
 }
 
 void mt_report_print(struct mt_report *r, FILE *out, bool color)
@@ -225,28 +228,32 @@ void mt_report_print(struct mt_report *r, FILE *out, bool color)
     for (unsigned i = 0; i < r->kind_count; i++)
         if ((int)strlen(r->kinds[i]->kind) > width)
             width = (int)strlen(r->kinds[i]->kind);
-    fprintf(out, "%-*s %6s %8s %8s %8s %7s %6s %8s %8s %9s %8s %8s %7s\n", width, "kind", "pages", "items", "selected", "mapped",
-            "skipped", "failed", "created", "updated", "unchanged", "deleted", "withheld", "seconds");
+    fprintf(out, "%-*s %6s %8s %8s %8s %7s %6s %8s %8s %9s %8s %8s %7s\n", width, "kind", "pages", "items",
+            "selected", "mapped", "skipped", "failed", "created", "updated", "unchanged", "deleted",
+            "withheld", "seconds");
     for (unsigned i = 0; i < r->kind_count; i++) {
         const struct mt_kind_report *k = r->kinds[i];
         if (k->ran)
-            fprintf(out, "%-*s %6llu %8llu %8llu %8llu %7llu %6llu %8llu %8llu %9llu %8llu %8llu %7.2f\n", width, k->kind,
-                    get(&k->pages), get(&k->items), get(&k->selected), get(&k->mapped), get(&k->skipped),
-                    get(&k->failed) + get(&k->load_failed), get(&k->created), get(&k->updated), get(&k->unchanged), get(&k->deleted),
-                    get(&k->withheld), kind_seconds(k));
+            fprintf(out, "%-*s %6llu %8llu %8llu %8llu %7llu %6llu %8llu %8llu %9llu %8llu %8llu %7.2f\n",
+                    width, k->kind, get(&k->pages), get(&k->items), get(&k->selected), get(&k->mapped),
+                    get(&k->skipped), get(&k->failed) + get(&k->load_failed), get(&k->created),
+                    get(&k->updated), get(&k->unchanged), get(&k->deleted), get(&k->withheld),
+                    kind_seconds(k));
     }
     for (size_t i = 0; i < r->withheld_count && i < WITHHELD_SHOWN; i++)
-        fprintf(out, "kept %llu of %s: %s\n", (unsigned long long)r->withheld[i].count, r->withheld[i].blueprint,
-                r->withheld[i].reason);
+        fprintf(out, "kept %llu of %s: %s\n", (unsigned long long)r->withheld[i].count,
+                r->withheld[i].blueprint, r->withheld[i].reason);
     if (r->withheld_count > WITHHELD_SHOWN)
         fprintf(out, "… and %zu more reasons; --json lists them all\n", r->withheld_count - WITHHELD_SHOWN);
     for (size_t i = 0; i < r->error_count && i < ERRORS_SHOWN; i++)
-        fprintf(out, "error%s%s: %s\n", r->errors[i].kind ? " in " : "", r->errors[i].kind ? r->errors[i].kind : "",
-                r->errors[i].message);
+        fprintf(out, "error%s%s: %s\n", r->errors[i].kind ? " in " : "",
+                r->errors[i].kind ? r->errors[i].kind : "", r->errors[i].message);
     if (r->error_count > ERRORS_SHOWN)
         fprintf(out, "… and %zu more errors\n", r->error_count - ERRORS_SHOWN);
-    fprintf(out, "waited %.2f s for the API, %.2f s for mapping, %.2f s for Port; %llu requests to the API, %llu to Port; peak memory %.1f MB\n",
-            r->source_s, r->mapping_s, r->port_s, (unsigned long long)r->source_requests, (unsigned long long)r->port_requests,
-            (double)r->peak_rss / 1e6);
+    fprintf(out,
+            "waited %.2f s for the API, %.2f s for mapping, %.2f s for Port; %llu requests to the API, %llu "
+            "to Port; peak memory %.1f MB\n",
+            r->source_s, r->mapping_s, r->port_s, (unsigned long long)r->source_requests,
+            (unsigned long long)r->port_requests, (double)r->peak_rss / 1e6);
     fprintf(out, "%s%s%s in %.2f s\n", on, r->result ? r->result : "nothing ran", off, r->seconds);
 }

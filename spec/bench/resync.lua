@@ -3,8 +3,8 @@
 --
 --   lua5.4 spec/bench/resync.lua [ITEMS [LARGE]]     run by the `bench` target from the top of the repository, MOONTIDE_BIN set
 --
--- Figures are wall time, CPU seconds of the process, items a second and peak memory; ratios are against what the slowest stage takes alone, measured in
--- the same run: fetching the pages, mapping them (`moontide map` on the same engine), posting the bulks.
+-- Figures are wall time, CPU seconds of the process, items a second and peak memory; ratios are against what the slowest stage
+-- takes alone, measured in the same run: fetching the pages, mapping them (`moontide map` on the same engine), posting the bulks.
 package.path = "./?.lua;./?/init.lua;" .. package.path
 local support = require "spec.support"
 local sync = require "spec.support.sync"
@@ -62,7 +62,8 @@ local ASSIGN = main '    for _, item in ipairs(page) do item.label = "platform" 
 local FETCH_ONLY = main "    assert(#page > 0)"
 
 local function seconds(command, options)
-  local out = support.run({ "sh", "-c", [[s=$(date +%s.%N); "$@" >/dev/null || exit $?; e=$(date +%s.%N); echo "$s $e"]], "sh", table.unpack(command) }, options)
+  local timed = [[s=$(date +%s.%N); "$@" >/dev/null || exit $?; e=$(date +%s.%N); echo "$s $e"]]
+  local out = support.run({ "sh", "-c", timed, "sh", table.unpack(command) }, options)
   assert(out.code == 0, out.err)
   local from, to = out.out:match "(%S+) (%S+)"
   return to - from
@@ -98,10 +99,12 @@ local null_url = null.line:match "listening (%S+)"
 -- The stages alone.
 local cwd = support.tmpdir()
 local sample = cwd .. "/items.ndjson"
-os.execute(("i=1; while [ $i -le %d ]; do curl -s '%s/repository?page='$i'&per_page=100'; i=$((i+1)); done > %s"):format(ITEMS // 100, fast.url, sample))
+os.execute(("i=1; while [ $i -le %d ]; do curl -s '%s/repository?page='$i'&per_page=100'; i=$((i+1)); done > %s")
+  :format(ITEMS // 100, fast.url, sample))
 support.write(cwd .. "/mapping.yml", MAPPING)
 local mapping = seconds({ support.bin, "map", "--mapping", cwd .. "/mapping.yml", "--kind", "repository", sample }, { timeout = 600 })
-support.run({ "sh", "-c", ('"%s" map --mapping mapping.yml --kind repository items.ndjson > entities.ndjson'):format(support.bin) }, { cwd = cwd, timeout = 600 })
+support.run({ "sh", "-c", ('"%s" map --mapping mapping.yml --kind repository items.ndjson > entities.ndjson'):format(support.bin) },
+  { cwd = cwd, timeout = 600 })
 local pages_slow = resync(slow, FETCH_ONLY, null_url)
 local pages_fast = resync(fast, FETCH_ONLY, null_url)
 local catalog = sync.catalog(cwd .. "/bulk.db")
@@ -110,7 +113,9 @@ for _, b in ipairs(support.json.decode(BLUEPRINTS)) do
   b.schema.required = setmetatable({}, { __jsontype = "array" })
   assert(support.request("POST", catalog.url .. "/v1/blueprints", b, sync.authorization(catalog.url)).status < 300)
 end
-local bulks = tonumber((support.run({ "node", "spec/bench/push_bulks.mjs", catalog.url, "repository", cwd .. "/entities.ndjson" }, { timeout = 600 }).out))
+local pushed = support.run({ "node", "spec/bench/push_bulks.mjs", catalog.url, "repository", cwd .. "/entities.ndjson" },
+  { timeout = 600 })
+local bulks = tonumber((pushed.out))
 catalog:stop()
 row("stage: pages, 20 ms latency", ITEMS, pages_slow)
 row("stage: pages, no latency", ITEMS, pages_fast)

@@ -86,7 +86,8 @@ configurations:
   return dir
 end
 
---- The command line and options of a resync of this bundle from that API, in a working folder. options: args, env, port (base URL of a Port).
+--- The command line and options of a resync of this bundle from that API, in a working folder. options: args, env, port (base
+--- URL of a Port), command.
 function sync.command(bundle, api, cwd, options)
   options = options or {}
   local env = { OCEAN__INTEGRATION__CONFIG__API_URL = api.url or api, APPLICATION__LOG_LEVEL = "WARNING" }

@@ -35,7 +35,7 @@ describe("deletes", function()
   end)
 
   local function bundle(mapping, options)
-    return sync.bundle { dir = cwd .. "/demo", main = (options or {}).main or MAIN, mapping = mapping, blueprints = (options or {}).blueprints }
+    return sync.bundle { dir = cwd .. "/demo", main = (options or {}).main or MAIN, mapping = mapping }
   end
   local function run(path, options)
     return sync.resync(path, api, cwd, options)
@@ -239,8 +239,9 @@ describe("deletes", function()
   end)
 
   it("R-REC-08 a relation target of a produced entity is not deleted", function()
-    local mapping = "resources:\n" .. sync.resource("groups", { blueprint = "'\"group\"'", identifier = ".name" }):gsub("url: .url", "{}")
-      :gsub("properties:\n            {}\n", "properties: {}\n") .. sync.resource "item" .. "          relations:\n            group: .group\n"
+    local mapping = "resources:\n" .. sync.resource("groups", { blueprint = "'\"group\"'", identifier = ".name" })
+      :gsub("properties:\n            url: .url\n", "properties: {}\n")
+      .. sync.resource "item" .. "          relations:\n            group: .group\n"
     local path = bundle(mapping)
     api:put("groups", { { name = "g0" }, { name = "g1" }, { name = "g2" }, { name = "lonely" } })
     api:put("item", sync.items(6))

@@ -1,5 +1,6 @@
-/* Checks mt_order on random graphs against plain reachability: order_driver SEEDS. Prints "ok N" or what was wrong with which seed. With a second
- * argument NODES it orders one chain of that length instead (no recursion, linear time). */
+/* Checks mt_order on random graphs against plain reachability: order_driver SEEDS. Prints "ok N" or what was
+ * wrong with which seed. With a second argument NODES it orders one chain of that length instead (no
+ * recursion, linear time). */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +55,8 @@ static int check(unsigned seed)
 static int chain(uint32_t n)
 {
     uint32_t *start = mt_alloc((n + (size_t)1) * sizeof *start), *to = mt_alloc((n + (size_t)1) * sizeof *to);
-    uint32_t *level = mt_alloc(n * sizeof *level), *component = mt_alloc(n * sizeof *component), *size = mt_alloc(n * sizeof *size);
+    uint32_t *level = mt_alloc(n * sizeof *level), *component = mt_alloc(n * sizeof *component),
+             *size = mt_alloc(n * sizeof *size);
     for (uint32_t i = 0; i < n; i++) {
         start[i] = i;
         to[i] = i + 1 < n ? i + 1 : 0; /* the last one closes the cycle when n is odd */

@@ -109,8 +109,10 @@ describe("resync", function()
   end)
 
   it("R-RAW-01 a batch that is no array of objects is refused with its place", function()
-    for _, case in ipairs { { "coroutine.yield { a = 1 }", "array" }, { "coroutine.yield { {id = 1}, 5 }", "2" }, { "coroutine.yield(7)", "number" } } do
-      local path = sync.bundle { dir = cwd .. "/demo", main = 'local tide = require "moontide"\ntide.on_resync(function()\n  ' .. case[1] .. "\nend)\n" }
+    local cases = { { "{ a = 1 }", "array" }, { "{ {id = 1}, 5 }", "2" }, { "7", "number" } }
+    for _, case in ipairs(cases) do
+      local path = sync.bundle { dir = cwd .. "/demo",
+        main = ('local tide = require "moontide"\ntide.on_resync(function()\n  coroutine.yield(%s)\nend)\n'):format(case[1]) }
       local result = run(path)
       assert.equal(1, result.code)
       assert.is_truthy(result.err:find("main.lua:3", 1, true), result.err)
@@ -119,7 +121,8 @@ describe("resync", function()
   end)
 
   it("names options of a selector that no handler read", function()
-    local path = sync.bundle { dir = cwd .. "/demo", mapping = "resources:\n" .. sync.resource("item", { selector = "      stats: open\n" }) }
+    local path = sync.bundle { dir = cwd .. "/demo",
+      mapping = "resources:\n" .. sync.resource("item", { selector = "      stats: open\n" }) }
     api:put("item", sync.items(1))
     local result = run(path)
     assert.equal(0, result.code)
@@ -167,7 +170,8 @@ describe("resync", function()
   end)
 
   it("R-TOPO refused entities land in dependency order with their whole content, cycles too", function()
-    local mapping = "createMissingRelatedEntities: false\nresources:\n" .. sync.resource "item" .. "          relations:\n            next: .next\n"
+    local mapping = "createMissingRelatedEntities: false\nresources:\n" .. sync.resource "item"
+      .. "          relations:\n            next: .next\n"
     local path = sync.bundle { dir = cwd .. "/demo", mapping = mapping, blueprints = [[
 [{"identifier":"item","title":"Item","schema":{"properties":{"url":{"type":"string"}},"required":[]},
   "relations":{"next":{"target":"item","many":false,"required":false}}}] ]] }
