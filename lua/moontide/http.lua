@@ -267,7 +267,8 @@ local function send(client, method, path, query, body, opts, what, level)
   end
   local origin = core.url_origin(url)
   if not origin then
-    error(('%s: "%s" is no http or https URL'):format(what, guard.shown), level)
+    error(('%s: "%s" is no http or https URL%s'):format(what, guard.shown,
+      what == "http.pages" and " (a next page's address is the API's)" or ""), level)
   end
   local res, err = core.http_send {
     method = method, url = url, origin = client.origin, query = flat, body = body,

@@ -72,7 +72,13 @@ static void write_line(enum mt_level level, struct mt_slice message)
     mt_buf_printf(&line, "%s.%03d %s ", when, (int)(us % 1000000 / 1000), names[level]);
     if (message.n > LINE_MAX_BYTES - 256)
         message.n = LINE_MAX_BYTES - 256;
+    const size_t head = line.n;
     mt_mask_put(&line, message);
+    for (size_t i = head; i < line.n; i++) { /* foreign text is in it, and a terminal would obey its escapes */
+        const unsigned char c = (unsigned char)line.p[i];
+        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7F)
+            line.p[i] = '?';
+    }
     mt_buf_putc(&line, '\n');
     if (sink)
         sink(sink_ud, mt_buf_slice(&line));

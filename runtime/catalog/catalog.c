@@ -1,8 +1,8 @@
 /* The catalog's thread: its loop, its server, its store, and the group commit.
  *
  * Requests that are ready in one turn of the loop share one transaction. Answers given while it is open wait
- * for its commit, so what was acknowledged is durable; a commit that fails makes 503 of all of them
- * (retryable, A-NET-05). */
+ * for its commit, so what was acknowledged is durable; a commit that fails makes 507 of all of them:
+ * a full disk or a damaged file is not mended by asking again (A-NET-05 does not retry it). */
 #include "catalog/catalog.h"
 
 #include <arpa/inet.h>
@@ -57,7 +57,7 @@ static void on_commit(void *ud)
         if (fine)
             mt_request_reply(h->request, h->status, h->content_type, (struct mt_slice){h->body, h->n});
         else
-            mt_request_reply(h->request, 503, "application/json; charset=utf-8", mt_buf_slice(&refusal));
+            mt_request_reply(h->request, 507, "application/json; charset=utf-8", mt_buf_slice(&refusal));
         free(h->body);
     }
     c->held_count = 0;

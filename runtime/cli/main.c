@@ -61,6 +61,7 @@ static int flush(int code)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a peer that closes is an error of one request, not the end of the process */
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit (ulimit -f) is an error of one write, like a full disk */
     if (argc < 2) {
         fputs("moontide: a command is missing.\nThe commands: moontide help\n", stderr);
         return MT_EXIT_USAGE;

@@ -64,7 +64,7 @@ void mt_ending_explain(const struct mt_ending *e, CURL *easy, CURLcode code,
         o->transient = false;
         if (e->body_full)
             snprintf(o->cause, sizeof o->cause,
-                     "the body of the answer is larger than %s (decoded), the limit of this request",
+                     "the body of the answer is larger than %s (decoded), the limit of this request (max_body)",
                      size_text((double)res->body.max, limit));
         else
             snprintf(o->cause, sizeof o->cause, "no memory for the body of the answer%s", after);

@@ -131,6 +131,11 @@ void mt_report_deleted(struct mt_report *r, uint64_t count)
     r->deleted += count;
 }
 
+uint64_t mt_report_deleted_count(const struct mt_report *r)
+{
+    return r->deleted;
+}
+
 void mt_report_waited(struct mt_report *r, double source_s, double mapping_s, double port_s)
 {
     r->source_s = source_s;

@@ -12,10 +12,10 @@
 struct mt_kind_report {
     char *kind;
     unsigned index;
-    bool ran; /* false: left out by --kind, or never reached */
+    atomic_bool ran; /* false: left out by --kind, or never reached */
     atomic_ullong pages, items, selected, mapped, skipped, failed, created, updated, unchanged, deleted,
         withheld, load_failed;
-    uint64_t started_ns, ended_ns;
+    atomic_ullong started_ns, ended_ns;
 };
 
 struct mt_report;
@@ -33,6 +33,7 @@ void mt_report_error(
 size_t mt_report_error_count(struct mt_report *r);
 void mt_report_withheld(struct mt_report *r, const char *blueprint, uint64_t count, const char *reason);
 void mt_report_deleted(struct mt_report *r, uint64_t count);
+uint64_t mt_report_deleted_count(const struct mt_report *r);
 void mt_report_waited(struct mt_report *r, double source_s, double mapping_s, double port_s);
 void mt_report_requests(struct mt_report *r, uint64_t source, uint64_t port);
 void mt_report_finish(struct mt_report *r,

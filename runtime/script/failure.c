@@ -80,11 +80,19 @@ struct failure {
     char *text; /* out */
 };
 
-/* The error as words: what lua.c's handler does, and the message of a table that has one. */
-static void push_message(lua_State *L, int index)
+/* The error as words: what lua.c's handler does, and the message of a table that has one. Lua itself gives a
+ * place to texts only: a number, a boolean or nil (`error()`) gets that of co. */
+static void push_message(lua_State *L, lua_State *co, int index)
 {
     if (lua_type(L, index) == LUA_TSTRING) {
         lua_pushvalue(L, index);
+        return;
+    }
+    if (lua_type(L, index) == LUA_TNUMBER || lua_type(L, index) == LUA_TBOOLEAN || lua_isnil(L, index)) {
+        where(L, co);
+        lua_pushliteral(L, "the error is ");
+        luaL_tolstring(L, index, NULL);
+        lua_concat(L, 3);
         return;
     }
     if (lua_istable(L, index) && luaL_getmetafield(L, index, "__tostring") == LUA_TNIL) {
@@ -101,8 +109,17 @@ static void push_message(lua_State *L, int index)
 
 static int protected_message(lua_State *L)
 {
-    push_message(L, 1);
+    push_message(L, lua_touserdata(L, 2), 1);
     return 1;
+}
+
+/* NUL would end the text, and a terminal obeys other control characters. */
+static void put_visible(struct mt_buf *out, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char c = (unsigned char)p[i];
+        mt_buf_putc(out, (c < 0x20 && c != '\n' && c != '\t') || c == 0x7F ? '?' : (char)c);
+    }
 }
 
 static int build(lua_State *L)
@@ -120,7 +137,8 @@ static int build(lua_State *L)
     } else {
         lua_pushcfunction(L, protected_message);
         mt_copy_top(L, co);
-        if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+        lua_pushlightuserdata(L, co);
+        if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
             lua_pop(L, 1);
             lua_pushliteral(L, "(the error's __tostring failed)");
         }
@@ -139,7 +157,7 @@ static int build(lua_State *L)
     mt_buf_init(&out, 64 << 10);
     size_t n;
     const char *p = lua_tolstring(L, message, &n);
-    mt_buf_add(&out, p, n > 16000 ? 16000 : n);
+    put_visible(&out, p, n > 16000 ? 16000 : n);
     mt_buf_putc(&out, '\n');
     if (nested) {
         mt_buf_puts(&out, nested);

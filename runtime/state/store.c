@@ -14,12 +14,13 @@ enum { VERSION = 1, BUSY_MS = 5000 };
 
 /* Texts of resources and scopes are few and long, entities many: pairs hold small ids. A pair is one row of about 40 bytes. */
 static const char schema[] =
+    "BEGIN IMMEDIATE;" /* a kill -9 leaves all of it or none */
     "CREATE TABLE identity(id INTEGER PRIMARY KEY, base TEXT, type TEXT, identifier TEXT, run INTEGER NOT NULL DEFAULT 0,"
     " UNIQUE(base, type, identifier));"
     "CREATE TABLE name(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);"
     "CREATE TABLE pair(identity INTEGER, entity BLOB, resource INTEGER, scope INTEGER, run INTEGER NOT NULL,"
     " PRIMARY KEY(identity, entity, resource, scope)) WITHOUT ROWID;"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 1; COMMIT;";
 
 static enum mt_rc failed(struct mt_store *s, const char *what, struct mt_err *err)
 {

@@ -1,4 +1,5 @@
-/* Diff and apply: a chunk of entities of one blueprint is looked up in Port, and what differs is upserted in bulk. On the applier threads. */
+/* Diff and apply: a chunk of entities of one blueprint is looked up in Port, and what differs is upserted in
+ * bulk. On the applier threads. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,12 +9,17 @@
 #include "sync/failed.h"
 #include "sync/session.h"
 
-enum { BODY_MAX = 256 * 1024 * 1024 };
+enum {
+    BODY_MAX = 256 * 1024 * 1024,
+    MOST_BLIND =
+        3 /* each of them took the whole retry deadline: a catalog of thousands of chunks would take days */
+};
 
 struct chunk {
     struct mt_work work;
     struct mt_session *s;
     struct mt_resource *r;
+    char *scope; /* of search identifiers */
     size_t count;
     struct mt_entity *entities[];
 };
@@ -49,11 +55,13 @@ static void read_success(struct mt_val answer, struct mt_upsert_item **items, si
 {
     struct mt_val index, v;
     int64_t i;
-    if (!mt_val_member(answer, MT_SLICE("index"), &index) || !mt_val_int64(index, &i) || i < 0 || (size_t)i >= count)
+    if (!mt_val_member(answer, MT_SLICE("index"), &index) || !mt_val_int64(index, &i) || i < 0 ||
+        (size_t)i >= count)
         return;
     struct mt_upsert_item *item = items[i];
     item->ok = true;
-    item->created = !mt_val_member(answer, MT_SLICE("created"), &v) || mt_val_true(v); /* optional, A-ENT-13 */
+    item->created =
+        !mt_val_member(answer, MT_SLICE("created"), &v) || mt_val_true(v); /* optional, A-ENT-13 */
     if (!item->identifier && mt_val_member(answer, MT_SLICE("identifier"), &v))
         item->identifier = text_of(v);
 }
@@ -62,16 +70,18 @@ static void read_error(struct mt_val answer, struct mt_upsert_item **items, size
 {
     struct mt_val index, v, why = {0};
     int64_t i;
-    if (!mt_val_member(answer, MT_SLICE("index"), &index) || !mt_val_int64(index, &i) || i < 0 || (size_t)i >= count ||
-        items[i]->ok)
+    if (!mt_val_member(answer, MT_SLICE("index"), &index) || !mt_val_int64(index, &i) || i < 0 ||
+        (size_t)i >= count || items[i]->ok)
         return;
     struct mt_upsert_item *item = items[i];
-    item->unknown = mt_val_member(answer, MT_SLICE("identifier"), &v) && mt_slice_is(mt_val_string(v), "unknown");
+    item->unknown =
+        mt_val_member(answer, MT_SLICE("identifier"), &v) && mt_slice_is(mt_val_string(v), "unknown");
     if (!mt_val_member(answer, MT_SLICE("message"), &why))
         mt_val_member(answer, MT_SLICE("error"), &why);
     struct mt_slice text = mt_val_string(why);
     free(item->error);
-    item->error = mt_format("%.*s", (int)(text.n > MT_FOREIGN ? MT_FOREIGN : text.n), text.p ? text.p : "refused without a reason");
+    item->error = mt_format("%.*s", (int)(text.n > MT_FOREIGN ? MT_FOREIGN : text.n),
+                            text.p ? text.p : "refused without a reason");
 }
 
 static void fail_items(struct mt_upsert_item **items, size_t count, const char *text)
@@ -81,8 +91,8 @@ static void fail_items(struct mt_upsert_item **items, size_t count, const char *
             items[i]->error = mt_strdup(text);
 }
 
-/* A bulk that failed for good, retries and all: is Port gone, or is it this bulk? Without the difference a dead Port would be asked
- * for minutes for each of thousands of bulks. */
+/* A bulk that failed for good, retries and all: is Port gone, or is it this bulk? Without the difference a
+ * dead Port would be asked for minutes for each of thousands of bulks. */
 static void note_outcome(struct mt_session *s, enum mt_rc rc, const struct mt_err *err)
 {
     enum { REFUSALS = 3 };
@@ -90,7 +100,8 @@ static void note_outcome(struct mt_session *s, enum mt_rc rc, const struct mt_er
         atomic_store(&s->refusals, 0);
         return;
     }
-    bool gone = rc == MT_ENET || rc == MT_EAUTH || (rc == MT_EHTTP && (err->status == 429 || err->status > 500));
+    bool gone =
+        rc == MT_ENET || rc == MT_EAUTH || (rc == MT_EHTTP && (err->status == 429 || err->status > 500));
     if (rc == MT_EHTTP && err->status == 500)
         gone = atomic_fetch_add(&s->refusals, 1) + 1 >= REFUSALS;
     if (gone)
@@ -98,7 +109,8 @@ static void note_outcome(struct mt_session *s, enum mt_rc rc, const struct mt_er
 }
 
 /* One request. A 413 is answered by two halves (A-ENT-16). */
-static void send_bulk(struct mt_session *s, struct mt_slice blueprint, struct mt_upsert_item **items, size_t count)
+static void send_bulk(struct mt_session *s, struct mt_slice blueprint, struct mt_upsert_item **items,
+                      size_t count)
 {
     struct mt_buf body;
     struct mt_err err = {0};
@@ -112,8 +124,9 @@ static void send_bulk(struct mt_session *s, struct mt_slice blueprint, struct mt
         mt_buf_put(&body, items[i]->json);
     }
     mt_buf_puts(&body, "]}");
-    enum mt_rc rc = body.failed ? mt_fail(&err, MT_ELIMIT, "an entity is larger than %d bytes", BODY_MAX)
-                                : mt_entities_upsert(s->port, blueprint, &s->upsert, mt_buf_slice(&body), &doc, &err);
+    enum mt_rc rc = body.failed
+                        ? mt_fail(&err, MT_ELIMIT, "an entity is larger than %d bytes", BODY_MAX)
+                        : mt_entities_upsert(s->port, blueprint, &s->upsert, mt_buf_slice(&body), &doc, &err);
     mt_buf_fini(&body);
     note_outcome(s, rc, &err);
     if (rc == MT_EHTTP && err.status == 413 && count > 1) {
@@ -135,13 +148,15 @@ static void send_bulk(struct mt_session *s, struct mt_slice blueprint, struct mt
     fail_items(items, count, "Port's answer names it neither as written nor as refused"); /* A-ENT-14 */
 }
 
-void mt_apply_bulk(struct mt_session *s, struct mt_slice blueprint, struct mt_upsert_item **items, size_t count)
+void mt_apply_bulk(struct mt_session *s, struct mt_slice blueprint, struct mt_upsert_item **items,
+                   size_t count)
 {
     size_t most = (size_t)mt_config_int(s->config, "upsert_entities_batch_max_length");
     size_t most_bytes = (size_t)mt_config_int(s->config, "upsert_entities_batch_max_size_in_bytes");
     for (size_t from = 0; from < count && !atomic_load(&s->canceled);) {
         size_t n = 0, bytes = sizeof "{\"entities\":[]}";
-        while (from + n < count && n < (most ? most : 1) && (n == 0 || bytes + items[from + n]->json.n + 1 <= most_bytes))
+        while (from + n < count && n < (most ? most : 1) &&
+               (n == 0 || bytes + items[from + n]->json.n + 1 <= most_bytes))
             bytes += items[from + n++]->json.n + 1;
         send_bulk(s, blueprint, items + from, n);
         from += n;
@@ -163,7 +178,8 @@ static struct row *find_row(struct row *rows, size_t count, struct mt_slice iden
     return NULL;
 }
 
-/* Looks the chunk up in Port; *out_doc keeps the copies alive. False: not known, so everything is written (R-DIFF-12). */
+/* Looks the chunk up in Port; *out_doc keeps the copies alive. False: not known, so everything is written
+ * (R-DIFF-12). */
 static bool look_up(struct chunk *c, struct row *rows, struct mt_doc **out_doc, struct mt_err *err)
 {
     struct mt_session *s = c->s;
@@ -181,12 +197,21 @@ static bool look_up(struct chunk *c, struct row *rows, struct mt_doc **out_doc, 
     }
     mt_buf_putc(&identifiers, ']');
     enum mt_rc rc = MT_OK;
-    if (asked)
-        rc = mt_entities_search(s->port, mt_config_type(s->config), mt_config_identifier(s->config), c->entities[0]->blueprint,
-                                mt_buf_slice(&identifiers), mt_slice_of(c->r->include), out_doc, err);
+    if (asked && atomic_load(&s->blind) >= MOST_BLIND)
+        rc = mt_fail(err, MT_EHTTP, "its searches failed %d times in a row and are not tried again",
+                     MOST_BLIND);
+    else if (asked)
+        rc = mt_entities_search(s->port, mt_config_type(s->config), mt_config_identifier(s->config),
+                                c->entities[0]->blueprint, mt_buf_slice(&identifiers),
+                                mt_slice_of(c->r->include), out_doc, err);
     mt_buf_fini(&identifiers);
-    if (rc != MT_OK)
+    if (rc != MT_OK) {
+        if (rc != MT_ECANCELED)
+            atomic_fetch_add(&s->blind, 1);
         return false;
+    }
+    if (asked)
+        atomic_store(&s->blind, 0);
     if (asked && mt_val_member(mt_doc_root(*out_doc), MT_SLICE("entities"), &list))
         for (uint32_t i = 0; mt_val_index(list, i, &hit); i++) {
             if (!mt_val_member(hit, MT_SLICE("identifier"), &id))
@@ -209,7 +234,7 @@ static void note_resolved(struct chunk *c, struct row *row)
     pthread_mutex_lock(&c->s->lock);
     mt_keyset_add(c->s->produced, &key, 0);
     pthread_mutex_unlock(&c->s->lock);
-    mt_state_produced(c->s->state, &key, mt_slice_of(c->r->name), MT_SLICE(""));
+    mt_state_produced(c->s->state, &key, mt_slice_of(c->r->name), mt_slice_of(c->scope));
 }
 
 static void count_row(struct chunk *c, struct row *row)
@@ -229,8 +254,10 @@ static void count_row(struct chunk *c, struct row *row)
         pthread_mutex_lock(&s->lock);
         mt_failed_add(s->failed, c->r, row->item.json);
         pthread_mutex_unlock(&s->lock);
-        if (row->entity->search_identifier)
+        if (row->entity->search_identifier) {
+            atomic_store(&c->r->search_failed, true);
             mt_resource_unproven(s, c->r, "", "an entity with a search identifier could not be written");
+        }
     }
 }
 
@@ -256,7 +283,8 @@ static void run_chunk(struct mt_work *work)
         goto out;
     }
     if (!known)
-        mt_log_repeat(MT_WARN, "search", "could not compare with Port, writing everything instead: %s", err.text);
+        mt_log_repeat(MT_WARN, "search", "could not compare with Port, writing everything instead: %s",
+                      err.text);
     for (size_t i = 0; i < c->count; i++) {
         struct row *row = &rows[i];
         if (mt_doc_parse_copy(row->item.json, NULL, &row->doc, &err) != MT_OK) {
@@ -269,14 +297,18 @@ static void run_chunk(struct mt_work *work)
         } else if (s->options->plan) {
             atomic_fetch_add(row->existing.doc ? &c->r->report->updated : &c->r->report->created, 1);
             mt_plan_upsert(s, mt_doc_root(row->doc), row->existing);
-            if (row->entity->search_identifier)
-                mt_resource_unproven(s, c->r, "", "a plan cannot tell which entity a search identifier will find");
+            if (row->entity->search_identifier) {
+                atomic_store(&c->r->search_failed, true);
+                mt_resource_unproven(s, c->r, "",
+                                     "a plan cannot tell which entity a search identifier will find");
+            }
         } else {
             changed[changes++] = &row->item;
         }
     }
-    /* The record goes first: an entity that is in Port and not in the record of the resource that produced it could be taken for another's,
-     * and deleted, after a kill -9 between the two. The commit costs about a millisecond a chunk. */
+    /* The record goes first: an entity that is in Port and not in the record of the resource that produced it
+     * could be taken for another's, and deleted, after a kill -9 between the two. The commit costs about a
+     * millisecond a chunk. */
     if (changes && mt_state_flush(s->state, &err) != MT_OK)
         mt_session_error(s, NULL, "the record of what produced what could not be written: %s", err.text);
     mt_apply_bulk(s, c->entities[0]->blueprint, changed, changes);
@@ -292,15 +324,18 @@ out:
     mt_doc_unref(found);
     free(changed);
     free(rows);
+    free(c->scope);
     free(c);
 }
 
-void mt_apply(struct mt_session *s, struct mt_resource *r, struct mt_entity **entities, size_t count)
+void mt_apply(struct mt_session *s, struct mt_resource *r, const char *scope, struct mt_entity **entities,
+              size_t count)
 {
     struct chunk *c = mt_alloc(sizeof *c + count * sizeof c->entities[0]);
     c->work.run = run_chunk;
     c->s = s;
     c->r = r;
+    c->scope = mt_strdup(scope);
     c->count = count;
     memcpy(c->entities, entities, count * sizeof entities[0]);
     mt_appliers_submit(s->appliers, &c->work);

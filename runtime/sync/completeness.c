@@ -1,5 +1,5 @@
-/* Is the absence of an entity proven? Architecture 3.4.1: only when every resource that could have produced it ended normally. On the resync thread, after
- * the last resource. */
+/* Is the absence of an entity proven? Architecture 3.4.1: only when every resource that could have produced
+ * it ended normally. On the resync thread, after the last resource. */
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -9,13 +9,14 @@
 static bool covers(const char *failed, struct mt_slice recorded)
 {
     size_t n = strlen(failed);
-    return n == 0 || (recorded.n >= n && memcmp(recorded.p, failed, n) == 0 && (recorded.n == n || recorded.p[n] == '/'));
+    return n == 0 || (recorded.n >= n && memcmp(recorded.p, failed, n) == 0 &&
+                      (recorded.n == n || recorded.p[n] == '/'));
 }
 
 struct pairs {
     struct mt_session *s;
-    bool *recorded;        /* one a resource: the entity has a pair with it */
-    const char **reason;   /* one a resource: a failed scope covers one of its pairs */
+    bool *recorded;      /* one a resource: the entity has a pair with it */
+    const char **reason; /* one a resource: a failed scope covers one of its pairs */
 };
 
 static void note_pair(void *ud, struct mt_slice resource, struct mt_slice scope)
@@ -36,7 +37,8 @@ static void note_pair(void *ud, struct mt_slice resource, struct mt_slice scope)
 static const char *missing_from(const struct mt_resource *r, bool recorded, const char *reason_of_pairs)
 {
     if (!r->ran)
-        return r->wanted ? "a resource that could have produced it did not run" : "--kind left out a resource that could have produced it";
+        return r->wanted ? "a resource that could have produced it did not run"
+                         : "--kind left out a resource that could have produced it";
     for (size_t u = 0; u < r->unproven_count; u++)
         if (!r->unproven[u].scope[0])
             return r->unproven[u].reason;
@@ -67,7 +69,8 @@ const char *mt_completeness_missing(struct mt_session *s, struct mt_slice bluepr
         dynamic_record |= recorded[i] && !mt_mapping_blueprint(s->resources[i].mapping).p;
     for (unsigned i = 0; i < n; i++) {
         struct mt_slice constant = mt_mapping_blueprint(s->resources[i].mapping);
-        could[i] = constant.p ? mt_slice_eq(constant, blueprint) : recorded[i] || !dynamic_record;
+        could[i] = constant.p ? mt_slice_eq(constant, blueprint)
+                              : recorded[i] || !dynamic_record || atomic_load(&s->resources[i].search_failed);
         any |= could[i];
     }
     for (unsigned i = 0; i < n && !missing; i++)

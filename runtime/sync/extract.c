@@ -1,16 +1,17 @@
-/* Extract and transform: a resource's handlers yield batches on the loop's thread, workers map them, the resync thread collects them in order
- * and hands the entities to the appliers.
+/* Extract and transform: a resource's handlers yield batches on the loop's thread, workers map them, the
+ * resync thread collects them in order and hands the entities to the appliers.
  *
  *   loop: on_batch ──▶ worker: map_batch ──▶ loop: (done) ──▶ resync: collect ──▶ mt_apply
  *
- * What is between on_batch and mt_apply is bounded in items and bytes: past the bound the handler's coroutine is parked, and resumed
- * when half of it is gone. */
+ * What is between on_batch and mt_apply is bounded in items and bytes: past the bound the handler's coroutine
+ * is parked, and resumed when half of it is gone. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "port/entities.h"
 #include "port/resources.h"
 #include "sync/session.h"
 
@@ -29,32 +30,34 @@ struct batch {
     struct batch *next;
 };
 
-/* Entities of one blueprint that wait for company. */
+/* Entities of one blueprint that wait for company, up to MT_BULK_BYTES of them: their items have left the
+ * bound of the pipe. */
 struct chunk {
     struct mt_entity *entities[MT_CHUNK];
-    size_t count;
+    size_t count, bytes;
+    char *scope; /* of search identifiers, which are a chunk of their own in each scope; NULL: the others */
 };
 
-/* One resource at work. Lives on the resync thread's stack; the loop's thread is done with it when `ended` is set and
- * the last posted call has run. */
+/* One resource at work. Lives on the resync thread's stack; the loop's thread is done with it when `ended` is
+ * set and the last posted call has run. */
 struct extraction {
     struct mt_session *s;
     struct mt_resource *r;
-    uint64_t left;             /* of --limit; loop thread */
-    bool limited;              /* loop thread writes, read after the end */
+    uint64_t left; /* of --limit; loop thread */
+    bool limited;  /* loop thread writes, read after the end */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct batch *mapped;      /* done by the workers, by sequence */
+    struct batch *mapped; /* done by the workers, by sequence */
     uint64_t submitted, collected;
-    size_t items, bytes;       /* between on_batch and mt_apply */
+    size_t items, bytes; /* between on_batch and mt_apply */
     bool parked, ended;
 
     struct mt_run_result result; /* copied at the end */
 
     unsigned examples_left;
     struct chunk chunks[OPEN_CHUNKS];
-    struct mt_keyset *open;    /* keys in the open chunks and with the appliers */
+    struct mt_keyset *open; /* keys in the open chunks and with the appliers */
 };
 
 /* ---- loop thread ---- */
@@ -132,7 +135,11 @@ static bool on_batch(void *ud, struct mt_run *run, struct mt_batch in)
         x->left -= items;
     }
     struct batch *b = mt_alloc(sizeof *b);
-    *b = (struct batch){.job = {.work = map_batch}, .x = x, .doc = in.doc, .scope = in.scope, .items = items,
+    *b = (struct batch){.job = {.work = map_batch},
+                        .x = x,
+                        .doc = in.doc,
+                        .scope = in.scope,
+                        .items = items,
                         .bytes = mt_doc_bytes(in.doc)};
     pthread_mutex_lock(&x->lock);
     b->sequence = x->submitted++;
@@ -154,7 +161,8 @@ static void on_end(void *ud, struct mt_run *run, const struct mt_run_result *res
     copy.error = mt_strdup(result->error);
     copy.faults = mt_alloc((result->fault_count + 1) * sizeof *copy.faults);
     for (size_t i = 0; i < result->fault_count; i++)
-        copy.faults[i] = (struct mt_run_fault){mt_strdup(result->faults[i].scope), mt_strdup(result->faults[i].message)};
+        copy.faults[i] =
+            (struct mt_run_fault){mt_strdup(result->faults[i].scope), mt_strdup(result->faults[i].message)};
     pthread_mutex_lock(&x->lock);
     x->result = copy;
     x->ended = true;
@@ -201,9 +209,10 @@ static void flush_chunk(struct extraction *x, struct chunk *c)
     if (!c->count)
         return;
     uint64_t from = mt_now_ns();
-    mt_apply(x->s, x->r, c->entities, c->count);
+    mt_apply(x->s, x->r, c->scope ? c->scope : "", c->entities, c->count);
     x->s->waited_port += (double)(mt_now_ns() - from) / 1e9;
-    c->count = 0;
+    free(c->scope);
+    *c = (struct chunk){0};
 }
 
 static void flush_all(struct extraction *x)
@@ -217,42 +226,46 @@ static void flush_all(struct extraction *x)
     x->open = mt_keyset_new();
 }
 
-/* The open chunk of this blueprint, or the emptiest slot made free for it. */
-static struct chunk *chunk_for(struct extraction *x, struct mt_slice blueprint)
+/* The open chunk of this blueprint and scope, or a slot made free for it. */
+static struct chunk *chunk_for(struct extraction *x, struct mt_slice blueprint, const char *scope)
 {
     struct chunk *free_one = NULL, *fullest = &x->chunks[0];
     for (size_t i = 0; i < OPEN_CHUNKS; i++) {
         struct chunk *c = &x->chunks[i];
         if (!c->count)
             free_one = free_one ? free_one : c;
-        else if (mt_slice_eq(c->entities[0]->blueprint, blueprint))
+        else if (mt_slice_eq(c->entities[0]->blueprint, blueprint) &&
+                 (scope ? c->scope && strcmp(scope, c->scope) == 0 : !c->scope))
             return c;
         if (c->count > fullest->count)
             fullest = c;
     }
-    if (free_one)
-        return free_one;
-    flush_chunk(x, fullest);
-    return fullest;
+    if (!free_one)
+        flush_chunk(x, free_one = fullest);
+    free_one->scope = mt_strdup(scope);
+    return free_one;
 }
 
 /* Two versions of one entity must reach Port in order, and within a chunk the last one wins (R-DIFF-09). */
-static void add_entity(struct extraction *x, struct mt_entity *e)
+static void add_entity(struct extraction *x, struct mt_entity *e, const char *scope)
 {
-    struct chunk *c = chunk_for(x, e->blueprint);
+    scope = e->search_identifier ? scope : NULL;
+    struct chunk *c = chunk_for(x, e->blueprint, scope);
     if (!e->search_identifier && !mt_keyset_add(x->open, &e->key, 0)) {
         for (size_t i = 0; i < c->count; i++)
             if (memcmp(&c->entities[i]->key, &e->key, sizeof e->key) == 0) {
+                c->bytes += e->json.n - c->entities[i]->json.n;
                 free(c->entities[i]);
                 c->entities[i] = e;
                 return;
             }
         flush_all(x);
         mt_keyset_add(x->open, &e->key, 0);
-        c = chunk_for(x, e->blueprint);
+        c = chunk_for(x, e->blueprint, scope);
     }
     c->entities[c->count++] = e;
-    if (c->count == MT_CHUNK)
+    c->bytes += e->json.n;
+    if (c->count == MT_CHUNK || c->bytes >= MT_BULK_BYTES)
         flush_chunk(x, c);
     /* Keys of chunks that are long applied only cost memory: start anew now and then. */
     if (mt_keyset_count(x->open) > 16 * MT_CHUNK * OPEN_CHUNKS)
@@ -278,6 +291,9 @@ static void item_failed(struct extraction *x, const struct batch *b, const struc
         pthread_mutex_lock(&x->s->lock);
         mt_keyset_add(x->s->produced, &f->key, 0);
         pthread_mutex_unlock(&x->s->lock);
+        /* The resource still has it: a pair that went now would let the entity be taken for another
+         * resource's the next time. */
+        mt_state_produced(x->s->state, &f->key, mt_slice_of(x->r->name), mt_slice_of(b->scope));
     } else {
         char *reason = mt_format("an item of kind %s could not be mapped: %.300s", x->r->kind, f->message);
         mt_resource_unproven(x->s, x->r, b->scope, reason);
@@ -291,7 +307,8 @@ static void collect(struct extraction *x, struct batch *b)
     struct mt_kind_report *report = x->r->report;
     if (b->rc != MT_OK) {
         if (b->rc != MT_ECANCELED)
-            mt_session_error(s, x->r->kind, "a batch of %zu items could not be mapped: %s", b->items, b->err.text);
+            mt_session_error(s, x->r->kind, "a batch of %zu items could not be mapped: %s", b->items,
+                             b->err.text);
         mt_resource_unproven(s, x->r, "", "a batch could not be mapped");
         return;
     }
@@ -316,7 +333,7 @@ static void collect(struct extraction *x, struct batch *b)
             if (!s->options->plan)
                 mt_state_produced(s->state, &e->key, mt_slice_of(x->r->name), mt_slice_of(b->scope));
         }
-        add_entity(x, e);
+        add_entity(x, e, b->scope);
     }
 }
 
@@ -383,8 +400,12 @@ static void judge(struct extraction *x)
     struct mt_run_result *result = &x->result;
     for (size_t i = 0; i < result->fault_count; i++) {
         const struct mt_run_fault *f = &result->faults[i];
-        if (x->limited && !f->scope[0])
-            continue; /* what --limit cut off did not fail */
+        if (x->limited) {
+            /* What --limit cut off did not fail; what failed before it cannot be told from that. */
+            mt_log(MT_INFO, "kind %s: --limit left this undone: %s%s%s", kind, f->scope,
+                   f->scope[0] ? ": " : "", f->message);
+            continue;
+        }
         mt_resource_unproven(s, x->r, f->scope, f->message);
         if (f->scope[0])
             mt_session_error(s, kind, "scope %s: %s", f->scope, f->message);
@@ -430,7 +451,8 @@ static void name_unread_options(struct extraction *x)
     mt_buf_init(&u.names, 4096);
     mt_session_on_loop(x->s, find_unread, &u);
     if (u.names.n)
-        mt_log(MT_WARN, "kind %s: no handler read these options of its selector: %s", x->r->kind, mt_buf_text(&u.names));
+        mt_log(MT_WARN, "kind %s: no handler read these options of its selector: %s", x->r->kind,
+               mt_buf_text(&u.names));
     mt_buf_fini(&u.names);
 }
 
@@ -467,11 +489,14 @@ static void report_empty_fields(struct extraction *x)
         if (!asked && id.p)
             mt_blueprint_get(x->s->port, id, &blueprint, NULL);
         asked = true;
-        struct mt_slice field = mt_mapping_field(r->mapping, i), text = mt_mapping_field_expression(r->mapping, i);
+        struct mt_slice field = mt_mapping_field(r->mapping, i),
+                        text = mt_mapping_field_expression(r->mapping, i);
         bool required = is_required(blueprint, field);
-        mt_log(required ? MT_ERROR : MT_WARN, "kind %s: %.*s is empty for %u of %llu entities%s (%.*s; first: %s: %s)", r->kind,
+        mt_log(required ? MT_ERROR : MT_WARN,
+               "kind %s: %.*s is empty for %u of %llu entities%s (%.*s; first: %s: %s)", r->kind,
                MT_FMT(field), e->count, (unsigned long long)atomic_load(&r->report->mapped),
-               required ? ", and the blueprint requires it" : "", (int)(text.n > MT_FOREIGN ? MT_FOREIGN : text.n), text.p,
+               required ? ", and the blueprint requires it" : "",
+               (int)(text.n > MT_FOREIGN ? MT_FOREIGN : text.n), text.p,
                e->sample_entity ? e->sample_entity : "?", e->sample ? e->sample : "null");
     }
     mt_doc_unref(blueprint);
@@ -480,7 +505,8 @@ static void report_empty_fields(struct extraction *x)
 static void begin(struct extraction *x, struct mt_session *s, struct mt_resource *r)
 {
     *x = (struct extraction){.s = s, .r = r, .left = s->options->limit};
-    x->examples_left = r && !s->options->plan && mt_config_bool(s->config, "send_raw_data_examples") ? EXAMPLES : 0;
+    x->examples_left =
+        r && !s->options->plan && mt_config_bool(s->config, "send_raw_data_examples") ? EXAMPLES : 0;
     pthread_mutex_init(&x->lock, NULL);
     pthread_cond_init(&x->changed, NULL);
     x->open = mt_keyset_new();

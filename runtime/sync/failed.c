@@ -11,8 +11,9 @@ enum { IN_MEMORY = 8 * 1024 * 1024, BODY_MAX = 256 * 1024 * 1024, GROUP = 100 };
 
 struct record {
     struct mt_resource *r;
-    char *json;            /* NULL: in the state file, under the record's number */
+    char *json; /* NULL: in the state file, under the record's number */
     size_t length;
+    bool created; /* by the first of two steps */
 };
 
 struct mt_failed_entities {
@@ -113,7 +114,8 @@ struct edges {
     size_t count, room;
 };
 
-/* The blueprint is not considered, as in Ocean: equal identifiers over-match, which only orders more than it must (R-TOPO-03). */
+/* The blueprint is not considered, as in Ocean: equal identifiers over-match, which only orders more than it
+ * must (R-TOPO-03). */
 static void add_edges(struct edges *e, struct mt_val target)
 {
     struct mt_slice name;
@@ -212,10 +214,10 @@ struct sending {
     struct mt_session *s;
     struct mt_upsert_item items[GROUP], *list[GROUP];
     char *bodies[GROUP];
-    struct mt_resource *resources[GROUP];
+    struct record *records[GROUP];
     size_t count;
     char *blueprint;
-    bool last;             /* the outcome counts */
+    bool last; /* the outcome counts */
 };
 
 static void flush(struct sending *g)
@@ -224,14 +226,16 @@ static void flush(struct sending *g)
         mt_apply_bulk(g->s, mt_slice_of(g->blueprint), g->list, g->count);
     for (size_t i = 0; i < g->count; i++) {
         struct mt_upsert_item *item = &g->items[i];
-        struct mt_kind_report *report = g->resources[i]->report;
+        struct record *record = g->records[i];
+        struct mt_kind_report *report = record->r->report;
+        record->created |= item->ok && item->created;
         if (g->last && item->ok) {
-            atomic_fetch_add(item->created ? &report->created : &report->updated, 1);
+            atomic_fetch_add(record->created ? &report->created : &report->updated, 1);
         } else if (g->last && !atomic_load(&g->s->canceled)) {
             atomic_fetch_add(&report->load_failed, 1);
-            mt_session_error(g->s, g->resources[i]->kind, "Port refused entity %.*s of blueprint %s: %s",
-                             (int)(item->json.n > MT_FOREIGN ? MT_FOREIGN : item->json.n), item->json.p, g->blueprint,
-                             item->error ? item->error : "no reason given");
+            mt_session_error(g->s, record->r->kind, "Port refused entity %.*s of blueprint %s: %s",
+                             (int)(item->json.n > MT_FOREIGN ? MT_FOREIGN : item->json.n), item->json.p,
+                             g->blueprint, item->error ? item->error : "no reason given");
         }
         free(item->error);
         free(item->identifier);
@@ -265,7 +269,8 @@ static void send(struct sending *g, struct mt_failed_entities *f, uint32_t node,
     struct mt_doc *doc = load(f, node);
     struct mt_slice blueprint = mt_val_string(member_of(doc, "blueprint"));
     if (!doc) {
-        mt_session_error(g->s, f->records[node].r->kind, "a refused entity could not be read back from the state file");
+        mt_session_error(g->s, f->records[node].r->kind,
+                         "a refused entity could not be read back from the state file");
         return;
     }
     if (g->count == GROUP || (g->count && !mt_slice_is(blueprint, g->blueprint)))
@@ -282,7 +287,7 @@ static void send(struct sending *g, struct mt_failed_entities *f, uint32_t node,
     g->bodies[g->count] = text;
     g->items[g->count] = (struct mt_upsert_item){.json = {text, n}};
     g->list[g->count] = &g->items[g->count];
-    g->resources[g->count++] = f->records[node].r;
+    g->records[g->count++] = &f->records[node];
     mt_doc_unref(doc);
 }
 
@@ -296,7 +301,8 @@ void mt_failed_retry(struct mt_session *s)
     struct sending *g = mt_alloc(sizeof *g);
     g->s = s;
     /* Nodes by level, each level in the order in which they were refused: a counting sort. */
-    uint32_t n = (uint32_t)f->count, *from = mt_alloc((p.levels + (size_t)1) * sizeof *from), *sorted = mt_alloc(n * sizeof *sorted);
+    uint32_t n = (uint32_t)f->count, *from = mt_alloc((p.levels + (size_t)1) * sizeof *from),
+             *sorted = mt_alloc(n * sizeof *sorted);
     for (uint32_t i = 0; i < n; i++)
         from[p.level[i] + 1]++;
     for (uint32_t l = 0; l < p.levels; l++)

@@ -1,7 +1,9 @@
-/* Protection of relation targets (R-REC-08, R-REC-09): what a produced entity points at is not deleted while createMissingRelatedEntities is on.
+/* Protection of relation targets (R-REC-08, R-REC-09): what a kept entity points at is not deleted while
+ * createMissingRelatedEntities is on, and never with its dependents: delete_dependents would take along the
+ * kept one, whose absence nobody has proven. Kept is what was produced, and what is withheld.
  *
- * Appliers note (source blueprint, relation, target identifier) as keys: which blueprint a relation leads to is only looked up when there is something
- * to delete. Past a number of keys they lie in the state file. */
+ * Appliers note (source blueprint, relation, target identifier) as keys: which blueprint a relation leads to
+ * is only looked up when there is something to delete. Past a number of keys they lie in the state file. */
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -10,13 +12,32 @@
 
 enum { IN_MEMORY = 200 * 1000 };
 
-static struct mt_key target_key(struct mt_slice blueprint, struct mt_slice relation, struct mt_slice identifier)
+static struct mt_key target_key(struct mt_slice blueprint, struct mt_slice relation,
+                                struct mt_slice identifier)
 {
     struct mt_slice parts[] = {blueprint, relation, identifier};
     return mt_key_of(parts, 3);
 }
 
-static void note(struct mt_session *s, struct mt_slice blueprint, struct mt_slice relation, struct mt_val target)
+static void note_text(struct mt_session *s, struct mt_slice blueprint, struct mt_slice relation,
+                      struct mt_slice text)
+{
+    struct mt_key key = target_key(blueprint, relation, text);
+    pthread_mutex_lock(&s->lock);
+    bool spill = mt_keyset_count(s->targets) >= IN_MEMORY && !mt_keyset_find(s->targets, &key, NULL);
+    if (!spill)
+        mt_keyset_add(s->targets, &key, 0);
+    pthread_mutex_unlock(&s->lock);
+    if (!spill || mt_state_spill(s->state, "targets", (struct mt_slice){(const char *)key.b, sizeof key.b},
+                                 MT_SLICE(""), NULL) == MT_OK)
+        return;
+    pthread_mutex_lock(&s->lock);
+    mt_keyset_add(s->targets, &key, 0);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void note(struct mt_session *s, struct mt_slice blueprint, struct mt_slice relation,
+                 struct mt_val target)
 {
     struct mt_slice name, text = {0};
     struct mt_val element;
@@ -31,27 +52,31 @@ static void note(struct mt_session *s, struct mt_slice blueprint, struct mt_slic
         text = mt_val_literal(target);
     else
         return; /* null and queries protect nothing (R-REC-09) */
-    struct mt_key key = target_key(blueprint, relation, text);
-    pthread_mutex_lock(&s->lock);
-    bool spill = mt_keyset_count(s->targets) >= IN_MEMORY && !mt_keyset_find(s->targets, &key, NULL);
-    if (!spill)
-        mt_keyset_add(s->targets, &key, 0);
-    pthread_mutex_unlock(&s->lock);
-    if (spill)
-        mt_state_spill(s->state, "targets", (struct mt_slice){(const char *)key.b, sizeof key.b}, MT_SLICE(""), NULL);
+    note_text(s, blueprint, relation, text);
+}
+
+static bool is_on(const struct mt_session *s)
+{
+    return s->mapping->create_missing || s->mapping->delete_dependents;
 }
 
 void mt_protect_targets(struct mt_session *s, struct mt_slice blueprint, struct mt_val entity)
 {
     struct mt_val relations, target;
     struct mt_slice name;
-    if (!s->mapping->create_missing || !mt_val_member(entity, MT_SLICE("relations"), &relations))
+    if (!is_on(s) || !mt_val_member(entity, MT_SLICE("relations"), &relations))
         return;
     for (struct mt_iter it = mt_iter_of(relations); mt_iter_next(&it, &name, &target);)
         note(s, blueprint, name, target);
 }
 
-/* A relation of a blueprint that this mapping writes. */
+void mt_protect_target(struct mt_session *s, struct mt_slice blueprint, struct mt_slice relation,
+                       struct mt_slice target)
+{
+    note_text(s, blueprint, relation, target);
+}
+
+/* A relation of a blueprint that this mapping writes, or that has entities which are kept. */
 struct relation {
     char *source, *name, *target;
 };
@@ -81,7 +106,7 @@ struct mt_protection *mt_protection_new(struct mt_session *s, struct mt_err *err
 {
     struct mt_protection *p = mt_alloc(sizeof *p);
     p->s = s;
-    if (!s->mapping->create_missing)
+    if (!is_on(s))
         return p;
     for (unsigned i = 0; i < s->blueprint_count; i++) {
         struct mt_doc *doc = NULL;
@@ -105,8 +130,13 @@ bool mt_protection_holds(struct mt_protection *p, struct mt_slice blueprint, str
         if (!mt_slice_is(blueprint, r->target))
             continue;
         struct mt_key key = target_key(mt_slice_of(r->source), mt_slice_of(r->name), identifier);
-        if (mt_keyset_find(p->s->targets, &key, NULL) ||
-            mt_state_spilled(p->s->state, "targets", (struct mt_slice){(const char *)key.b, sizeof key.b}))
+        if (mt_keyset_find(p->s->targets, &key, NULL))
+            return true;
+        /* A list that cannot be read may hold it. */
+        if (mt_keyset_count(p->s->targets) >= IN_MEMORY &&
+            mt_state_spilled_value(p->s->state, "targets",
+                                   (struct mt_slice){(const char *)key.b, sizeof key.b}, NULL,
+                                   NULL) != MT_ENOENT)
             return true;
     }
     return false;

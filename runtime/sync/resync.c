@@ -179,8 +179,9 @@ static int plan_code(struct mt_session *s, bool failed)
     unsigned long long changes = 0;
     for (unsigned i = 0; i < mt_report_kind_count(s->report); i++) {
         struct mt_kind_report *k = mt_report_kind_at(s->report, i);
-        changes += atomic_load(&k->created) + atomic_load(&k->updated) + atomic_load(&k->deleted);
+        changes += atomic_load(&k->created) + atomic_load(&k->updated);
     }
+    changes += mt_report_deleted_count(s->report); /* also what no kind's line counts */
     return failed ? EXIT_FAILED : changes ? EXIT_CHANGES : EXIT_OK;
 }
 
@@ -197,6 +198,8 @@ static void *resync_thread(void *arg)
         if (!plan)
             mt_integration_resync_started(s->port, &s->integration, s->started_us);
         run_steps(s);
+    } else if (rc != MT_ECANCELED) {
+        mt_report_error(s->report, NULL, job->err.text); /* printed by the caller */
     }
     int signal_number = atomic_load(&s->signal);
     bool failed = rc != MT_OK || mt_report_error_count(s->report) > 0 || atomic_load(&s->canceled);

@@ -35,6 +35,7 @@ struct mt_resource {
     struct mt_mapper **mappers; /* one a worker, made by that worker */
     bool wanted;              /* not left out by --kind */
     bool ran;                 /* its handlers ended, in whatever way */
+    atomic_bool search_failed; /* a search identifier did not resolve: what it means may be any entity of the resource's blueprint */
     struct mt_unproven *unproven;
     size_t unproven_count;
     struct mt_empty_field *empty; /* one a mapped field, summed over the batches */
@@ -70,13 +71,14 @@ struct mt_session {
     atomic_bool canceled;     /* by a signal, or because Port is gone */
     atomic_int signal;        /* the one that cancelled; 0: none did */
     atomic_uint refusals;     /* bulks in a row that Port answered with 500 for good */
+    atomic_uint blind;        /* searches in a row that failed for good */
     struct mt_run *run;       /* loop thread: the handler at work, cancelled by a signal */
 
     pthread_mutex_t lock;
     struct mt_keyset *produced;  /* keys of entities that this resync produced or that a failed item protects */
     char **blueprints;           /* written to in this resync */
     unsigned blueprint_count;
-    struct mt_keyset *targets;   /* (source blueprint, relation, target identifier) of what was produced */
+    struct mt_keyset *targets;   /* (source blueprint, relation, target identifier) of what was produced or is withheld */
     struct mt_failed_entities *failed;
     char *hook_fault;            /* a request failed in a hook: withholds everything */
 
@@ -100,9 +102,10 @@ void mt_extract(struct mt_session *s, struct mt_resource *r);
 /* extract.c: a hook; false: it failed in a way that ends the resync (R-RES-02). */
 bool mt_extract_hook(struct mt_session *s, enum mt_hook hook);
 
-/* apply.c: entities of one blueprint and resource go to Port; takes them over. Waits while the appliers are busy. */
+/* apply.c: entities of one blueprint and resource go to Port; takes them over. Waits while the appliers are busy. scope: of those with a search
+ * identifier, which are recorded only once Port has resolved it; they come in chunks of their own. */
 enum { MT_CHUNK = 100 };
-void mt_apply(struct mt_session *s, struct mt_resource *r, struct mt_entity **entities, size_t count);
+void mt_apply(struct mt_session *s, struct mt_resource *r, const char *scope, struct mt_entity **entities, size_t count);
 /* apply.c: writes count bodies to Port in bulks and reports how each of them went. On the calling thread. */
 struct mt_upsert_item {
     struct mt_slice json;
@@ -120,8 +123,9 @@ bool mt_reconcile(struct mt_session *s);
 /* completeness.c: NULL when the absence of an owned entity is proven, else why not (valid until the next call; resync thread). */
 const char *mt_completeness_missing(struct mt_session *s, struct mt_slice blueprint, const struct mt_key *key);
 
-/* protect.c: relation targets of what was produced. */
+/* protect.c: relation targets of what was produced, and of what is kept although it was not. */
 void mt_protect_targets(struct mt_session *s, struct mt_slice blueprint, struct mt_val entity);
+void mt_protect_target(struct mt_session *s, struct mt_slice blueprint, struct mt_slice relation, struct mt_slice target);
 struct mt_protection;
 struct mt_protection *mt_protection_new(struct mt_session *s, struct mt_err *err); /* NULL: blueprints could not be read */
 bool mt_protection_holds(struct mt_protection *p, struct mt_slice blueprint, struct mt_slice identifier);

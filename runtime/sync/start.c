@@ -1,6 +1,9 @@
-/* The start of a resync: Port's record of the integration, whose mapping runs, default resources, compiled resources. On the resync thread.
+/* The start of a resync: Port's record of the integration, whose mapping runs, default resources, compiled
+ * resources. On the resync thread.
  *
- * Order as Ocean's (A-rules §18): GET integration, create or update it, default resources, mapping. A plan only reads. */
+ * Order as Ocean's (A-rules §18): GET integration, create or update it, default resources, mapping. A plan
+ * only reads. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -21,7 +24,8 @@ static enum mt_rc local_mapping(struct mt_session *s, struct mt_appconfig **out,
     const struct mt_resources *resources = mt_bundle_resources(s->bundle);
     if (!resources->mapping.doc)
         return MT_OK;
-    struct mt_mapping_options o = {mt_config_bool(s->config, "allow_environment_variables_jq_access"), resources->mapping_file};
+    struct mt_mapping_options o = {mt_config_bool(s->config, "allow_environment_variables_jq_access"),
+                                   resources->mapping_file};
     return mt_appconfig_new(resources->mapping, &o, out, err);
 }
 
@@ -38,7 +42,8 @@ static enum mt_rc put_mapping(struct mt_session *s, struct mt_appconfig *local, 
     enum mt_rc rc = mt_appconfig_wire(local, &wire, err);
     if (rc != MT_OK)
         return rc;
-    if (!mt_integration_member(&s->integration, "config", &stored) || !mt_val_equal(stored, mt_doc_root(wire)))
+    if (!mt_integration_member(&s->integration, "config", &stored) ||
+        !mt_val_equal(stored, mt_doc_root(wire)))
         rc = mt_integration_put_mapping(s->port, &s->integration, mt_doc_root(wire), err);
     mt_doc_unref(wire);
     return rc;
@@ -52,17 +57,20 @@ static enum mt_rc create_record(struct mt_session *s, struct mt_appconfig *local
         if (rc != MT_OK)
             return rc;
     }
-    enum mt_rc rc = mt_integration_create(s->port, &s->integration, wire ? mt_doc_root(wire) : (struct mt_val){0}, err);
+    enum mt_rc rc =
+        mt_integration_create(s->port, &s->integration, wire ? mt_doc_root(wire) : (struct mt_val){0}, err);
     mt_doc_unref(wire);
     return rc;
 }
 
-/* Default resources, once for an integration (R-INIT-12); in the embedded catalog, whose only author they are, at every start. */
+/* Default resources, once for an integration (R-INIT-12); in the embedded catalog, whose only author they
+ * are, at every start. */
 static enum mt_rc apply_defaults(struct mt_session *s, struct mt_err *err)
 {
     struct mt_val initialized;
     bool embedded = mt_config_embedded(s->config);
-    bool done = mt_integration_member(&s->integration, "arePortResourcesInitialized", &initialized) && mt_val_true(initialized);
+    bool done = mt_integration_member(&s->integration, "arePortResourcesInitialized", &initialized) &&
+                mt_val_true(initialized);
     if (!mt_config_bool(s->config, "initialize_port_resources") || (done && !embedded))
         return MT_OK;
     const struct mt_resources *r = mt_bundle_resources(s->bundle);
@@ -101,14 +109,16 @@ static enum mt_rc choose_mapping(struct mt_session *s, struct mt_appconfig **loc
         *local = NULL;
         from = mt_bundle_resources(s->bundle)->mapping_file;
     } else if (have) {
-        struct mt_mapping_options o = {mt_config_bool(s->config, "allow_environment_variables_jq_access"), "Port's mapping"};
+        struct mt_mapping_options o = {mt_config_bool(s->config, "allow_environment_variables_jq_access"),
+                                       "Port's mapping"};
         enum mt_rc rc = mt_appconfig_new(stored, &o, &s->mapping, err);
         if (rc != MT_OK)
             return rc;
         from = "Port";
     } else {
         return mt_fail(err, MT_EINVAL,
-                       "there is no mapping: Port's is empty (R-MAP-07) and the bundle has no .port/resources/port-app-config.yml");
+                       "there is no mapping: Port's is empty (R-MAP-07) and the bundle has no "
+                       ".port/resources/port-app-config.yml");
     }
     char digest[33];
     for (size_t i = 0; i < sizeof s->mapping->digest.b; i++)
@@ -127,16 +137,26 @@ static bool is_wanted(struct mt_session *s, const char *kind)
     return !s->options->kinds;
 }
 
-/* Stable over edits that do not touch it: kind, blueprint expression, and which of those that share both (architecture 3.4.1). */
+/* Stable over edits that do not touch it: kind, blueprint expression and selector, and which of those that
+ * share all three (architecture 3.4.1). A name that a changed order gave to another resource would let that
+ * one prove what it never produced. */
 static char *stable_name(struct mt_session *s, unsigned index)
 {
     const struct mt_mapping *m = s->mapping->resources[index];
     struct mt_slice kind = mt_mapping_kind(m), blueprint = mt_mapping_blueprint_expression(m);
+    struct mt_key selector = mt_val_digest(mt_mapping_selector(m));
+    char hex[2 * sizeof selector.b + 1];
     unsigned before = 0;
-    for (unsigned i = 0; i < index; i++)
-        before += mt_slice_eq(kind, mt_mapping_kind(s->mapping->resources[i])) &&
-                  mt_slice_eq(blueprint, mt_mapping_blueprint_expression(s->mapping->resources[i]));
-    return mt_format("%.*s %.*s #%u", MT_FMT(kind), MT_FMT(blueprint), before);
+    for (size_t i = 0; i < sizeof selector.b; i++)
+        snprintf(hex + 2 * i, 3, "%02x", selector.b[i]);
+    for (unsigned i = 0; i < index; i++) {
+        const struct mt_mapping *other = s->mapping->resources[i];
+        struct mt_key key = mt_val_digest(mt_mapping_selector(other));
+        before += mt_slice_eq(kind, mt_mapping_kind(other)) &&
+                  mt_slice_eq(blueprint, mt_mapping_blueprint_expression(other)) &&
+                  memcmp(&selector, &key, sizeof key) == 0;
+    }
+    return mt_format("%.*s %.*s %s #%u", MT_FMT(kind), MT_FMT(blueprint), hex, before);
 }
 
 static enum mt_rc list_resources(struct mt_session *s, struct mt_err *err)
@@ -159,8 +179,11 @@ static enum mt_rc list_resources(struct mt_session *s, struct mt_err *err)
         for (unsigned i = 0; i < n; i++)
             known |= strcmp(s->resources[i].kind, *k) == 0;
         if (!known)
-            return mt_fail(err, MT_EINVAL, "--kind %s: the mapping has no such kind (it has %s%s%s)", *k, n ? s->resources[0].kind : "none",
-                           n > 1 ? ", " : "", n > 2 ? "…" : n > 1 ? s->resources[1].kind : "");
+            return mt_fail(err, MT_EINVAL, "--kind %s: the mapping has no such kind (it has %s%s%s)", *k,
+                           n ? s->resources[0].kind : "none", n > 1 ? ", " : "",
+                           n > 2   ? "…"
+                           : n > 1 ? s->resources[1].kind
+                                   : "");
     }
     return MT_OK;
 }

@@ -159,7 +159,7 @@ describe("the catalog's file", function()
     if result.line then -- what it needs to start was whole
       local again = setmetatable({ process = result, url = result.line:match "%S+$" }, client)
       local status, answer = again:call("GET", "/v1/blueprints/item/entities")
-      assert.equal(503, status)
+      assert.equal(507, status)
       assert.equal("storage_failed", answer.error)
       assert.matches("damaged", answer.message)
       assert.equal(0, again:stop())
@@ -169,7 +169,7 @@ describe("the catalog's file", function()
     end
   end)
 
-  it("on a full disk refuses the write with 503 and serves what it has", function()
+  it("on a full disk refuses the write with 507 and serves what it has", function()
     local catalog = client.start()
     catalog:blueprint("item", { text = { type = "string" } })
     catalog:bulk("item", { { identifier = "kept" } })
@@ -184,7 +184,7 @@ describe("the catalog's file", function()
       body.entities[i] = { identifier = "big" .. i, properties = { text = ("x"):rep(40000) } }
     end
     local status, answer = full:bulk("item", body.entities)
-    assert.equal(503, status)
+    assert.equal(507, status)
     assert.equal("storage_failed", answer.error)
     assert.same({ "kept" }, full:identifiers "item")
     assert.equal(200, (full:bulk("item", { { identifier = "small" } })))

@@ -37,7 +37,7 @@ local function mapping_of(integration)
   end
 end
 
-describe("Ocean's integrations", function()
+describe("#slow Ocean's integrations", function()
   local groups, order = {}, {}
   for _, line in ipairs(support.json.lines(support.read(corpus .. "golden/examples.ndjson"))) do
     local key = line.integration .. " " .. line.index

@@ -10,6 +10,7 @@
  * answers; asks a worker.
  * --judge takes: also takes the body. --fail-multi N: libcurl's N-th socket action fails. --free-at N: frees
  * the client after the N-th end. The others are the fields of struct mt_http_request. */
+#undef NDEBUG /* its checks count in every build */
 #include <assert.h>
 #include <curl/curl.h>
 #include <pthread.h>

@@ -9,7 +9,7 @@ end
 describe("the loop and its workers", function()
   it("work off every job once, keep posted calls in order and on the loop's thread, and fire timers in time", function()
     -- 1 more job and the call "late" come after the loop has ended: they are done when pool and loop are freed.
-    assert.are.equal("worked 10001 finished 10001 workers 4 most 3 order 0 thread 0 posted 20000 timers abclate\n",
+    assert.matches("^worked 10001 finished 10001 workers 4 most [0-3] order 0 thread 0 posted 20000 timers abclate\n$",
       run("10000", "4", "loop"))
   end)
 

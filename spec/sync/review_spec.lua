@@ -55,7 +55,7 @@ describe("resync in corners", function()
   end
   local function named(...)
     local list = {}
-    for i, name in ipairs { ... } do list[i] = { name = name, org = "o" .. name } end
+    for i, name in ipairs { ... } do list[i] = { name = tostring(name), org = "o" .. name } end
     return list
   end
 
@@ -118,6 +118,40 @@ describe("resync in corners", function()
     assert.equal("1 2 3", ids "item")
   end)
 
+  it("a search identifier that Port refuses withholds its blueprint, whatever the record says", function()
+    bundle("resources:\n" .. sync.resource("first", { blueprint = ".bp // \"item\"" }))
+    api:put("first", sync.items(2))
+    assert.equal(0, run(cwd .. "/demo").code)
+    local path = bundle("resources:\n" .. sync.resource("first", { blueprint = ".bp // \"item\"" })
+      .. sync.resource("second", { blueprint = ".bp // \"item\"",
+        identifier = [[{combinator: '"and"', rules: [{property: '"$identifier"', operator: '"="', value: .id | tostring}]}]] }))
+    api:put("first", sync.items(1))
+    api:put("second", { { id = 2, name = "b", url = { "not", "text" } } })
+    local result = run(path)
+    assert.equal(1, result.code)
+    assert.equal("1 2", ids "item")
+  end)
+
+  it("the record still knows which resource is which after their order in the mapping has changed", function()
+    local main = [[
+local tide = require "moontide"
+tide.on_resync(function(_, ctx)
+  local api = tide.http.client { base_url = tide.config.apiUrl, timeout = 1, deadline = 2, retries = 1 }
+  for page in api:pages("/" .. ctx.selector.path, { per_page = 20 }) do coroutine.yield(page) end
+end)
+]]
+    local first = sync.resource("item", { blueprint = ".bp // \"item\"", selector = "      path: first\n" })
+    local second = sync.resource("item", { blueprint = ".bp // \"item\"", selector = "      path: second\n" })
+    api:put("first", sync.items(3))
+    api:put("second", sync.items(3, 11))
+    assert.equal(0, run(bundle("resources:\n" .. first .. second, main)).code)
+    api:put("second", sync.items(2, 11))
+    api:fault { { path = "^/first", kind = "500" } }
+    assert.equal(1, run(bundle("resources:\n" .. second .. first, main)).code)
+    local left = " " .. ids "item" .. " "
+    for id = 1, 3 do assert.is_truthy(left:find(" " .. id .. " ", 1, true), left) end
+  end)
+
   it("an item that failed to map does not lose its place in the record", function()
     local dynamic = { blueprint = ".bp // \"item\"", query = "if .bad then error(\"no\") else true end" }
     local path = bundle("resources:\n" .. sync.resource("first", dynamic) .. sync.resource("second", dynamic))
@@ -149,7 +183,7 @@ describe("resync in corners", function()
   it("plan exits 2 when all there is to do is to delete what no constant blueprint of the mapping names", function()
     bundle("resources:\n" .. sync.resource "item" .. sync.resource("orgs", { blueprint = "'\"org\"'", identifier = ".name" }))
     api:put("item", sync.items(2))
-    api:put("orgs", named(table.unpack({ "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t" })))
+    api:put("orgs", named(("abcdefghijklmnopqrst"):byte(1, -1)))
     assert.equal(0, run(cwd .. "/demo").code)
     local path = bundle("resources:\n" .. sync.resource("orgs", { blueprint = "'\"org\"'", identifier = ".name" }))
     local result = run(path, { command = "plan" })
@@ -182,6 +216,71 @@ describe("resync in corners", function()
     local result = run(path)
     assert.equal(0, result.code, result.err)
     assert.same({ 2, 0 }, { sync.kind(result, "item").created, sync.kind(result, "item").updated })
+  end)
+
+  it("deletes dependants before what they point at and counts each of them", function()
+    local path = bundle(CHAIN)
+    api:put("orgs", named("og0", "og1", "og2"))
+    api:put("groups", named("g0", "g1", "g2"))
+    api:put("item", sync.items(30))
+    assert.equal(0, run(path).code)
+    local items = {}
+    for _, item in ipairs(sync.items(30)) do
+      if item.group ~= "g2" then items[#items + 1] = item end
+    end
+    api:put("orgs", named("og0", "og1"))
+    api:put("groups", named("g0", "g1"))
+    api:put("item", items)
+    local result = run(path)
+    assert.equal(0, result.code, result.err)
+    assert.same({ 10, 1, 1 }, { sync.kind(result, "item").deleted, sync.kind(result, "groups").deleted, sync.kind(result, "orgs").deleted })
+  end)
+
+  describe("with a Port that fails", function()
+    local catalog, proxy, url
+    before_each(function()
+      catalog = sync.catalog(cwd .. "/port.db")
+      proxy = support.spawn { "node", support.root .. "/spec/support/proxy.mjs", "--target", catalog.url }
+      url = proxy.line:match "listening (%S+)"
+    end)
+    after_each(function()
+      proxy:stop "KILL"
+      catalog:stop()
+    end)
+    local function fault(list)
+      support.request("POST", url .. "/__fault", support.json.encode(list))
+    end
+    local function calls(pattern)
+      local bodies, n = {}, 0
+      for _, entry in ipairs(support.json.decode(support.request("GET", url .. "/__log").body)) do
+        if entry.url:find(pattern) and not bodies[entry.body] then bodies[entry.body], n = true, n + 1 end
+      end
+      return n
+    end
+    local options = function() return { port = url, env = { MOONTIDE__PORT__RETRY_DEADLINE_SECONDS = "1" } } end
+
+    it("R-DIFF-12 searches that fail for good are not tried for every chunk", function()
+      local path = bundle(sync.mapping)
+      api:put("item", sync.items(2000))
+      fault { { path = "/entities/search", kind = "500" } }
+      local result = run(path, options())
+      assert.equal(0, result.code, result.err)
+      assert.equal(2000, sync.kind(result, "item").created)
+      -- three, and what five appliers had begun
+      assert.is_true(calls "/entities/search" <= 8, calls "/entities/search" .. " chunks were asked for")
+    end)
+
+    it("deletes end when Port is gone, as upserts do", function()
+      local path = bundle("entityDeletionThreshold: 1\n" .. sync.mapping)
+      api:put("item", sync.items(2000))
+      assert.equal(0, run(path, options()).code)
+      api:put("item", sync.items(20))
+      fault { { path = "/entities/delete", kind = "refuse" } }
+      local result = run(path, options())
+      assert.equal(1, result.code, result.err)
+      assert.is_true(calls "/entities/delete" <= 8, calls "/entities/delete" .. " bulks were sent")
+      assert.equal(2000, sync.count(sync.entities(catalog.url, "item")))
+    end)
   end)
 
   it("a start that fails says why in the report too", function()
