@@ -36,8 +36,8 @@ void mt_integration_fini(struct mt_integration *i)
 bool mt_integration_member(const struct mt_integration *i, const char *dotted, struct mt_val *out)
 {
     struct mt_val v;
-    if (!i->doc || !mt_val_member(mt_doc_root(i->doc), MT_SLICE("integration"), &v) || !mt_val_path(v, dotted, &v) ||
-        mt_val_is(v, MT_NULL))
+    if (!i->doc || !mt_val_member(mt_doc_root(i->doc), MT_SLICE("integration"), &v) ||
+        !mt_val_path(v, dotted, &v) || mt_val_is(v, MT_NULL))
         return false;
     *out = v;
     return true;
@@ -55,7 +55,8 @@ enum mt_rc mt_integration_get(struct mt_port *port, struct mt_integration *i, st
         struct mt_val record;
         if (!answer.doc || !mt_val_member(mt_doc_root(answer.doc), MT_SLICE("integration"), &record)) {
             mt_doc_unref(answer.doc);
-            rc = mt_fail(err, MT_EDATA, "Port's answer about integration %s holds no integration", i->identifier);
+            rc = mt_fail(err, MT_EDATA, "Port's answer about integration %s holds no integration",
+                         i->identifier);
         } else {
             keep(i, answer.doc);
         }
@@ -70,8 +71,10 @@ static enum mt_rc change(struct mt_port *port, struct mt_integration *i, const c
 {
     struct mt_port_answer answer = {0};
     struct mt_val record;
-    enum mt_rc rc = body->failed ? mt_fail(err, MT_ELIMIT, "the record of integration %s is larger than %d bytes", i->identifier, BODY_MAX)
-                                 : mt_port_call(port, method, path, mt_buf_slice(body), 0, &answer, err);
+    enum mt_rc rc = body->failed
+                        ? mt_fail(err, MT_ELIMIT, "the record of integration %s is larger than %d bytes",
+                                  i->identifier, BODY_MAX)
+                        : mt_port_call(port, method, path, mt_buf_slice(body), 0, &answer, err);
     if (rc == MT_OK && answer.doc && mt_val_member(mt_doc_root(answer.doc), MT_SLICE("integration"), &record))
         keep(i, answer.doc);
     else
@@ -79,7 +82,8 @@ static enum mt_rc change(struct mt_port *port, struct mt_integration *i, const c
     return rc;
 }
 
-enum mt_rc mt_integration_create(struct mt_port *port, struct mt_integration *i, struct mt_val mapping, struct mt_err *err)
+enum mt_rc mt_integration_create(struct mt_port *port, struct mt_integration *i, struct mt_val mapping,
+                                 struct mt_err *err)
 {
     struct mt_buf body;
     mt_buf_init(&body, BODY_MAX);
@@ -104,7 +108,8 @@ enum mt_rc mt_integration_create(struct mt_port *port, struct mt_integration *i,
 static bool text_is(const struct mt_integration *i, const char *member, const char *text)
 {
     struct mt_val v;
-    return mt_integration_member(i, member, &v) && mt_val_is(v, MT_STRING) && mt_slice_is(mt_val_string(v), text);
+    return mt_integration_member(i, member, &v) && mt_val_is(v, MT_STRING) &&
+           mt_slice_is(mt_val_string(v), text);
 }
 
 /* An absent field counts as different (A-INT-10). */
@@ -119,15 +124,18 @@ enum mt_rc mt_integration_update(struct mt_port *port, struct mt_integration *i,
     struct mt_val destination;
     if (text_is(i, "installationAppType", i->type) && text_is(i, "version", i->version) &&
         text_is(i, "processingMode", "ocean-core") && is_false(i, "actionsProcessingEnabled") &&
-        is_false(i, "incrementalSyncEnabled") && mt_integration_member(i, "changelogDestination", &destination) &&
-        mt_val_is(destination, MT_OBJECT) && mt_val_count(destination) == 0)
+        is_false(i, "incrementalSyncEnabled") &&
+        mt_integration_member(i, "changelogDestination", &destination) && mt_val_is(destination, MT_OBJECT) &&
+        mt_val_count(destination) == 0)
         return MT_OK;
     struct mt_buf body;
     mt_buf_init(&body, BODY_MAX);
     mt_buf_puts(&body, "{\"installationAppType\":");
     mt_buf_put_json_string(&body, mt_slice_of(i->type));
-    mt_buf_puts(&body, ",\"actionsProcessingEnabled\":false,\"incrementalSyncEnabled\":false,\"changelogDestination\":{},"
-                       "\"processingMode\":\"ocean-core\",\"version\":"); /* R-DSP-06 */
+    mt_buf_puts(
+        &body,
+        ",\"actionsProcessingEnabled\":false,\"incrementalSyncEnabled\":false,\"changelogDestination\":{},"
+        "\"processingMode\":\"ocean-core\",\"version\":"); /* R-DSP-06 */
     mt_buf_put_json_string(&body, mt_slice_of(i->version));
     mt_buf_putc(&body, '}');
     char *path = path_of(i, "");
@@ -151,7 +159,8 @@ enum mt_rc mt_integration_mark_initialized(struct mt_port *port, struct mt_integ
     return rc;
 }
 
-enum mt_rc mt_integration_put_mapping(struct mt_port *port, struct mt_integration *i, struct mt_val mapping, struct mt_err *err)
+enum mt_rc mt_integration_put_mapping(struct mt_port *port, struct mt_integration *i, struct mt_val mapping,
+                                      struct mt_err *err)
 {
     struct mt_buf body;
     mt_buf_init(&body, BODY_MAX);
@@ -166,10 +175,12 @@ enum mt_rc mt_integration_put_mapping(struct mt_port *port, struct mt_integratio
 }
 
 /* Reports never decide: an error is logged, and that is all. */
-static void report(struct mt_port *port, const char *what, const char *method, const char *path, struct mt_buf *body)
+static void report(struct mt_port *port, const char *what, const char *method, const char *path,
+                   struct mt_buf *body)
 {
     struct mt_err err;
-    if (mt_port_call(port, method, path, mt_buf_slice(body), 0, NULL, &err) != MT_OK && err.rc != MT_ECANCELED)
+    if (mt_port_call(port, method, path, mt_buf_slice(body), 0, NULL, &err) != MT_OK &&
+        err.rc != MT_ECANCELED)
         mt_log_repeat(MT_WARN, what, "could not report %s: %s", what, err.text);
 }
 
@@ -178,10 +189,11 @@ void mt_integration_resync_started(struct mt_port *port, const struct mt_integra
     char when[MT_ISO_SIZE];
     struct mt_buf body;
     mt_buf_init(&body, BODY_MAX);
-    mt_buf_printf(&body,
-                  "{\"status\":\"running\",\"lastResyncEnd\":null,\"lastResyncStart\":\"%s\",\"nextResync\":null,"
-                  "\"intervalInMinuets\":null}",
-                  mt_iso_format(started_us, when)); /* A-INT-16, A-INT-18 */
+    mt_buf_printf(
+        &body,
+        "{\"status\":\"running\",\"lastResyncEnd\":null,\"lastResyncStart\":\"%s\",\"nextResync\":null,"
+        "\"intervalInMinuets\":null}",
+        mt_iso_format(started_us, when)); /* A-INT-16, A-INT-18 */
     char *path = path_of(i, "/resync-state");
     report(port, "the resync state", "PATCH", path, &body);
     free(path);
@@ -193,15 +205,17 @@ void mt_integration_resync_ended(struct mt_port *port, const struct mt_integrati
     char when[MT_ISO_SIZE];
     struct mt_buf body;
     mt_buf_init(&body, BODY_MAX);
-    mt_buf_printf(&body, "{\"status\":\"%s\",\"lastResyncEnd\":\"%s\",\"nextResync\":null,\"intervalInMinuets\":null}", status,
-                  mt_iso_format(mt_wall_us(), when)); /* A-INT-17 */
+    mt_buf_printf(
+        &body, "{\"status\":\"%s\",\"lastResyncEnd\":\"%s\",\"nextResync\":null,\"intervalInMinuets\":null}",
+        status, mt_iso_format(mt_wall_us(), when)); /* A-INT-17 */
     char *path = path_of(i, "/resync-state");
     report(port, "the resync state", "PATCH", path, &body);
     free(path);
     mt_buf_fini(&body);
 }
 
-void mt_integration_examples(struct mt_port *port, const struct mt_integration *i, const char *kind, struct mt_slice array)
+void mt_integration_examples(struct mt_port *port, const struct mt_integration *i, const char *kind,
+                             struct mt_slice array)
 {
     struct mt_buf path, body;
     mt_buf_init(&path, BODY_MAX);
@@ -258,8 +272,8 @@ static char *metrics_url(const struct mt_integration *i)
     return mt_slice_dup(mt_val_string(v));
 }
 
-void mt_integration_metrics_post(struct mt_port *port, const struct mt_integration *i, const struct mt_kind_metric *metrics,
-                                 size_t count)
+void mt_integration_metrics_post(struct mt_port *port, const struct mt_integration *i,
+                                 const struct mt_kind_metric *metrics, size_t count)
 {
     char *base = metrics_url(i);
     if (!base)
@@ -280,7 +294,8 @@ void mt_integration_metrics_post(struct mt_port *port, const struct mt_integrati
     mt_buf_fini(&body);
 }
 
-void mt_integration_metrics_put(struct mt_port *port, const struct mt_integration *i, const struct mt_kind_metric *metric)
+void mt_integration_metrics_put(struct mt_port *port, const struct mt_integration *i,
+                                const struct mt_kind_metric *metric)
 {
     char *base = metrics_url(i);
     if (!base)

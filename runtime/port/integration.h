@@ -1,4 +1,5 @@
-/* Port's record of the integration: its mapping, its resync state, its metrics and examples (A-INT, A-EX, A-MET). Calls block. */
+/* Port's record of the integration: its mapping, its resync state, its metrics and examples (A-INT, A-EX,
+ * A-MET). Calls block. */
 #ifndef MT_PORT_INTEGRATION_H
 #define MT_PORT_INTEGRATION_H
 
@@ -9,17 +10,20 @@
 
 struct mt_integration {
     const char *identifier, *type, *version;
-    struct mt_doc *doc;         /* {"integration":{…}} as Port last answered; NULL: it does not exist */
+    struct mt_doc *doc; /* {"integration":{…}} as Port last answered; NULL: it does not exist */
 };
 
 /* GET; absent (404) leaves doc NULL and is no error (A-INT-04). */
 enum mt_rc mt_integration_get(struct mt_port *port, struct mt_integration *i, struct mt_err *err);
 /* POST with this mapping (its wire form, or no value) and `createPortResourcesOrigin` Default (A-INT-06). */
-enum mt_rc mt_integration_create(struct mt_port *port, struct mt_integration *i, struct mt_val mapping, struct mt_err *err);
+enum mt_rc mt_integration_create(struct mt_port *port, struct mt_integration *i, struct mt_val mapping,
+                                 struct mt_err *err);
 /* PATCH when what Port holds of type, version, listener, modes differs (A-INT-09). */
 enum mt_rc mt_integration_update(struct mt_port *port, struct mt_integration *i, struct mt_err *err);
-enum mt_rc mt_integration_mark_initialized(struct mt_port *port, struct mt_integration *i, struct mt_err *err); /* A-INT-10 */
-enum mt_rc mt_integration_put_mapping(struct mt_port *port, struct mt_integration *i, struct mt_val mapping, struct mt_err *err); /* A-INT-13 */
+enum mt_rc mt_integration_mark_initialized(struct mt_port *port, struct mt_integration *i,
+                                           struct mt_err *err); /* A-INT-10 */
+enum mt_rc mt_integration_put_mapping(struct mt_port *port, struct mt_integration *i, struct mt_val mapping,
+                                      struct mt_err *err); /* A-INT-13 */
 void mt_integration_fini(struct mt_integration *i);
 
 /* A member of the record ("config", "metricAttributes.ingestUrl"); false when absent or null. */
@@ -28,19 +32,23 @@ bool mt_integration_member(const struct mt_integration *i, const char *dotted, s
 /* Reports; what goes wrong is logged and never decides (A-INT-19, A-MET-06, A-EX-04). */
 void mt_integration_resync_started(struct mt_port *port, const struct mt_integration *i, int64_t started_us);
 void mt_integration_resync_ended(struct mt_port *port, const struct mt_integration *i, const char *status);
-void mt_integration_examples(struct mt_port *port, const struct mt_integration *i, const char *kind, struct mt_slice array);
+void mt_integration_examples(struct mt_port *port, const struct mt_integration *i, const char *kind,
+                             struct mt_slice array);
 
 /* One kindMetric object (A-MET-03). */
 struct mt_kind_metric {
-    const char *kind_identifier;  /* "issue-0", "__runtime__", "__reconciliation__" */
+    const char *kind_identifier; /* "issue-0", "__runtime__", "__reconciliation__" */
     const char *kind;
     unsigned index;
     const char *event_id, *state; /* A-MET-05 */
     const char *blueprint;        /* the raw expression */
     struct mt_slice metrics;      /* JSON object */
 };
-/* POST of several at once, or PUT of one kind (A-MET-01, A-MET-02). Nothing is sent when Port named no ingest address. */
-void mt_integration_metrics_post(struct mt_port *port, const struct mt_integration *i, const struct mt_kind_metric *metrics, size_t count);
-void mt_integration_metrics_put(struct mt_port *port, const struct mt_integration *i, const struct mt_kind_metric *metric);
+/* POST of several at once, or PUT of one kind (A-MET-01, A-MET-02). Nothing is sent when Port named no ingest
+ * address. */
+void mt_integration_metrics_post(struct mt_port *port, const struct mt_integration *i,
+                                 const struct mt_kind_metric *metrics, size_t count);
+void mt_integration_metrics_put(struct mt_port *port, const struct mt_integration *i,
+                                const struct mt_kind_metric *metric);
 
 #endif

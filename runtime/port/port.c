@@ -1,4 +1,5 @@
-/* Calls of Port's API: the token, the User-Agent, retries, and what an error says. On the resync's threads; see port.h. */
+/* Calls of Port's API: the token, the User-Agent, retries, and what an error says. On the resync's threads;
+ * see port.h. */
 #include "port/port.h"
 
 #include <pthread.h>
@@ -10,13 +11,13 @@
 #include "base/memory.h"
 
 enum {
-    RETRIES = 10,               /* A-NET-07 */
-    BASE_MS = 300,              /* A-NET-08 */
-    CAP_MS = 300 * 1000,        /* A-NET-08 */
+    RETRIES = 10,        /* A-NET-07 */
+    BASE_MS = 300,       /* A-NET-08 */
+    CAP_MS = 300 * 1000, /* A-NET-08 */
     DEADLINE_S = 120,
-    TIMEOUT_MS = 60 * 1000,     /* A-NET-01 */
-    EARLY_S = 30,               /* refresh a token this long before it ends (A-AUTH-04) */
-    LAST_WORDS_MS = 5000        /* an interrupted run must end soon */
+    TIMEOUT_MS = 60 * 1000, /* A-NET-01 */
+    EARLY_S = 30,           /* refresh a token this long before it ends (A-AUTH-04) */
+    LAST_WORDS_MS = 5000    /* an interrupted run must end soon */
 };
 
 /* A-NET-05, and 500: what is marked retryable may arrive twice. A 401 is a new token, once. */
@@ -26,18 +27,18 @@ struct mt_port {
     struct mt_http *http;
     char *base, *client_id, *client_secret;
     char *agent, *exporter_agent;
-    char *event;                /* query parameters of A-COM-06, or NULL */
+    char *event; /* query parameters of A-COM-06, or NULL */
     bool insecure_tls;
     uint32_t deadline_ms;
     atomic_bool last_words;
     const atomic_bool *cancel;
     struct mt_http_stats stats;
 
-    pthread_mutex_t lock;       /* held while a token is fetched: that makes it single-flight (A-AUTH-05) */
-    char *authorization;        /* "<tokenType> <accessToken>", NULL: none yet */
-    unsigned generation;        /* of authorization */
+    pthread_mutex_t lock; /* held while a token is fetched: that makes it single-flight (A-AUTH-05) */
+    char *authorization;  /* "<tokenType> <accessToken>", NULL: none yet */
+    unsigned generation;  /* of authorization */
     uint64_t expires_ns;
-    struct mt_err refused;      /* credentials that were refused once stay refused (A-NET-11) */
+    struct mt_err refused; /* credentials that were refused once stay refused (A-NET-11) */
 };
 
 struct mt_port *mt_port_new(const struct mt_port_options *o)
@@ -57,8 +58,9 @@ struct mt_port *mt_port_new(const struct mt_port_options *o)
     p->cancel = o->cancel;
     pthread_mutex_init(&p->lock, NULL);
     if (strchr(p->client_id, '@'))
-        mt_log(MT_WARN, "the Port client id looks like an e-mail address: use the credentials of the organization, "
-                        "not personal ones (A-AUTH-06)");
+        mt_log(MT_WARN,
+               "the Port client id looks like an e-mail address: use the credentials of the organization, "
+               "not personal ones (A-AUTH-06)");
     return p;
 }
 
@@ -117,12 +119,14 @@ struct outgoing {
     char *authorization; /* owned; NULL for the token request */
 };
 
-static enum mt_rc transmit(struct mt_port *p, const struct outgoing *o, struct mt_http_response *res, struct mt_err *err)
+static enum mt_rc transmit(struct mt_port *p, const struct outgoing *o, struct mt_http_response *res,
+                           struct mt_err *err)
 {
     struct mt_header headers[4];
     size_t n = 0;
     headers[n++] = (struct mt_header){"Accept", "*/*", false};
-    headers[n++] = (struct mt_header){"User-Agent", o->flags & MT_PORT_EXPORTER ? p->exporter_agent : p->agent, false};
+    headers[n++] =
+        (struct mt_header){"User-Agent", o->flags & MT_PORT_EXPORTER ? p->exporter_agent : p->agent, false};
     if (o->authorization)
         headers[n++] = (struct mt_header){"Authorization", o->authorization, true};
     if (o->body.p)
@@ -135,13 +139,17 @@ static enum mt_rc transmit(struct mt_port *p, const struct outgoing *o, struct m
         .headers = headers,
         .header_count = n,
         .body = o->body,
-        .timeout_ms = last_words ? LAST_WORDS_MS : TIMEOUT_MS < p->deadline_ms ? TIMEOUT_MS : p->deadline_ms,
+        .timeout_ms = last_words                    ? LAST_WORDS_MS
+                      : TIMEOUT_MS < p->deadline_ms ? TIMEOUT_MS
+                                                    : p->deadline_ms,
         .deadline_ms = last_words ? LAST_WORDS_MS : p->deadline_ms,
         .insecure_tls = p->insecure_tls,
         .stats = &p->stats,
         .cancel = last_words ? NULL : p->cancel,
         /* PATCH too: those that Port has set a state, whatever it was before (A-NET-12). */
-        .retry = {.max_retries = once ? 0 : last_words ? 1 : RETRIES,
+        .retry = {.max_retries = once         ? 0
+                                 : last_words ? 1
+                                              : RETRIES,
                   .statuses = retried,
                   .any_method = true,
                   .base_ms = BASE_MS,
@@ -172,18 +180,21 @@ static enum mt_rc parse_token(struct mt_port *p, struct mt_http_response *res, s
     if (mt_doc_parse(&res->body, NULL, &doc, NULL) != MT_OK ||
         !mt_val_member(mt_doc_root(doc), MT_SLICE("accessToken"), &token) || !mt_val_is(token, MT_STRING) ||
         !mt_val_member(mt_doc_root(doc), MT_SLICE("tokenType"), &type) || !mt_val_is(type, MT_STRING) ||
-        !mt_val_member(mt_doc_root(doc), MT_SLICE("expiresIn"), &seconds) || !mt_val_int64(seconds, &expires)) {
-        rc = mt_fail(err, MT_EDATA,
-                     "%s answered the request for a token with something else (status %d): is OCEAN__PORT__BASE_URL "
-                     "the address of Port's API?",
-                     p->base, status);
+        !mt_val_member(mt_doc_root(doc), MT_SLICE("expiresIn"), &seconds) ||
+        !mt_val_int64(seconds, &expires)) {
+        rc = mt_fail(
+            err, MT_EDATA,
+            "%s answered the request for a token with something else (status %d): is OCEAN__PORT__BASE_URL "
+            "the address of Port's API?",
+            p->base, status);
         goto out;
     }
     free(p->authorization);
     struct mt_slice t = mt_val_string(type), a = mt_val_string(token);
     p->authorization = mt_format("%.*s %.*s", MT_FMT(t), MT_FMT(a));
     mt_mask_add(a);
-    uint64_t lasts = expires > 2 * EARLY_S ? (uint64_t)expires - EARLY_S : (uint64_t)(expires > 0 ? expires : 0);
+    uint64_t lasts =
+        expires > 2 * EARLY_S ? (uint64_t)expires - EARLY_S : (uint64_t)(expires > 0 ? expires : 0);
     if (lasts > 1000000000u)
         lasts = 1000000000u; /* A-MOCK-01 announces 31 years */
     p->expires_ns = mt_now_ns() + lasts * 1000000000u;
@@ -194,7 +205,8 @@ out:
 }
 
 /* A copy of the Authorization header. stale: the generation that was just refused with 401 (0: none). */
-static enum mt_rc authorize(struct mt_port *p, unsigned stale, char **out, unsigned *out_generation, struct mt_err *err)
+static enum mt_rc authorize(struct mt_port *p, unsigned stale, char **out, unsigned *out_generation,
+                            struct mt_err *err)
 {
     enum mt_rc rc = MT_OK;
     pthread_mutex_lock(&p->lock);
@@ -212,7 +224,8 @@ static enum mt_rc authorize(struct mt_port *p, unsigned stale, char **out, unsig
         mt_buf_putc(&body, '}');
         char *url = mt_format("%s/v1/auth/access_token", p->base);
         struct mt_http_response res;
-        rc = transmit(p, &(struct outgoing){"POST", url, mt_buf_slice(&body), MT_PORT_RETRY, NULL}, &res, err);
+        rc =
+            transmit(p, &(struct outgoing){"POST", url, mt_buf_slice(&body), MT_PORT_RETRY, NULL}, &res, err);
         if (rc == MT_OK) {
             rc = parse_token(p, &res, err);
             mt_http_response_fini(&res);
@@ -242,8 +255,8 @@ static char *address(const struct mt_port *p, const char *path, unsigned flags)
     return with;
 }
 
-enum mt_rc mt_port_call(struct mt_port *p, const char *method, const char *path, struct mt_slice body, unsigned flags,
-                        struct mt_port_answer *out, struct mt_err *err)
+enum mt_rc mt_port_call(struct mt_port *p, const char *method, const char *path, struct mt_slice body,
+                        unsigned flags, struct mt_port_answer *out, struct mt_err *err)
 {
     struct mt_err local;
     err = err ? err : &local;
@@ -271,12 +284,13 @@ enum mt_rc mt_port_call(struct mt_port *p, const char *method, const char *path,
     bool parsed = mt_doc_parse(&res.body, NULL, &doc, &broken) == MT_OK;
     if (status >= 300 && !(flags & MT_PORT_SOFT)) { /* A-COM-11 */
         struct mt_slice why = reason_of(doc, mt_buf_slice(&res.body));
-        rc = mt_fail(err, status == 401 || status == 403 ? MT_EAUTH : MT_EHTTP, "Port answered %s %.300s with status %d: %.*s",
-                     method, path, status, MT_FMT(why));
+        rc = mt_fail(err, status == 401 || status == 403 ? MT_EAUTH : MT_EHTTP,
+                     "Port answered %s %.300s with status %d: %.*s", method, path, status, MT_FMT(why));
         err->status = status;
         mt_doc_unref(doc);
     } else if (!parsed && status < 300 && res.body.n) {
-        rc = mt_fail(err, MT_EDATA, "Port answered %s %.300s with a body that is not JSON: %.300s", method, path, broken.text);
+        rc = mt_fail(err, MT_EDATA, "Port answered %s %.300s with a body that is not JSON: %.300s", method,
+                     path, broken.text);
     } else if (out) {
         *out = (struct mt_port_answer){status, doc};
     } else {

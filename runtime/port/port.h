@@ -1,20 +1,22 @@
-/* The client of Port's API. Calls block: they are for the resync's threads, never for the loop's. Thread-safe. */
+/* The client of Port's API. Calls block: they are for the resync's threads, never for the loop's.
+ * Thread-safe. */
 #ifndef MT_PORT_PORT_H
 #define MT_PORT_PORT_H
 
-#include "json/document.h"
 #include "net/http.h"
+#include "json/document.h"
 
 struct mt_port;
 
 struct mt_port_options {
     struct mt_http *http;
-    const char *base_url;      /* without /v1; a trailing slash is stripped */
+    const char *base_url; /* without /v1; a trailing slash is stripped */
     const char *client_id, *client_secret;
     const char *type, *version, *identifier; /* of the integration: the User-Agent (A-COM-03) */
     bool insecure_tls;
-    unsigned deadline_s;       /* of one call, retries included; 0: 120 */
-    const atomic_bool *cancel; /* calls end with MT_ECANCELED once it is set (after mt_http_kick); may be NULL */
+    unsigned deadline_s; /* of one call, retries included; 0: 120 */
+    const atomic_bool
+        *cancel; /* calls end with MT_ECANCELED once it is set (after mt_http_kick); may be NULL */
 };
 
 struct mt_port *mt_port_new(const struct mt_port_options *options);
@@ -23,21 +25,25 @@ struct mt_http_stats *mt_port_stats(struct mt_port *port);
 /* Calls after this ignore the cancel flag: for the last words of an interrupted resync. */
 void mt_port_ignore_cancel(struct mt_port *port);
 
-/* Event parameters of A-COM-06, added where that rule says; NULL: none. Set before the calls that need it, not while some run. */
+/* Event parameters of A-COM-06, added where that rule says; NULL: none. Set before the calls that need it,
+ * not while some run. */
 void mt_port_event(struct mt_port *port, const char *event_type, const char *resync_id);
 
 /* One call: status and parsed body. */
 struct mt_port_answer {
     int status;
-    struct mt_doc *doc;        /* NULL: the body of an error was not JSON or empty (A-COM-11); caller releases */
+    struct mt_doc *doc; /* NULL: the body of an error was not JSON or empty (A-COM-11); caller releases */
 };
-enum { MT_PORT_RETRY = 1,      /* "Retryable" in A-rules; GET, PUT, DELETE always are */
-       MT_PORT_EXPORTER = 2,   /* User-Agent with /exporter (A-COM-04) */
-       MT_PORT_EVENT = 4,      /* with the event parameters */
-       MT_PORT_SOFT = 8 };     /* a status of 400 or more is an answer, not an error */
-/* path starts with '/' and is below /v1, or is an absolute URL of an ingest address. Errors: MT_EHTTP (strict), MT_EAUTH, MT_ENET, MT_EDATA, MT_ECANCELED; the
- * message names the call and Port's own error text. */
-enum mt_rc mt_port_call(struct mt_port *port, const char *method, const char *path, struct mt_slice body, unsigned flags,
-                        struct mt_port_answer *out, struct mt_err *err);
+enum {
+    MT_PORT_RETRY = 1,    /* "Retryable" in A-rules; GET, PUT, DELETE always are */
+    MT_PORT_EXPORTER = 2, /* User-Agent with /exporter (A-COM-04) */
+    MT_PORT_EVENT = 4,    /* with the event parameters */
+    MT_PORT_SOFT = 8
+}; /* a status of 400 or more is an answer, not an error */
+/* path starts with '/' and is below /v1, or is an absolute URL of an ingest address. Errors: MT_EHTTP
+ * (strict), MT_EAUTH, MT_ENET, MT_EDATA, MT_ECANCELED; the message names the call and Port's own error text.
+ */
+enum mt_rc mt_port_call(struct mt_port *port, const char *method, const char *path, struct mt_slice body,
+                        unsigned flags, struct mt_port_answer *out, struct mt_err *err);
 
 #endif

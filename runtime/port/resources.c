@@ -20,16 +20,19 @@ static char *blueprint_path(struct mt_slice identifier, const char *suffix)
     return mt_buf_take(&path, NULL);
 }
 
-enum mt_rc mt_blueprint_get(struct mt_port *port, struct mt_slice identifier, struct mt_doc **out, struct mt_err *err)
+enum mt_rc mt_blueprint_get(struct mt_port *port, struct mt_slice identifier, struct mt_doc **out,
+                            struct mt_err *err)
 {
     struct mt_port_answer answer;
     char *path = blueprint_path(identifier, "");
     enum mt_rc rc = mt_port_call(port, "GET", path, (struct mt_slice){0}, 0, &answer, err);
     free(path);
     struct mt_val blueprint;
-    if (rc == MT_OK && (!answer.doc || !mt_val_member(mt_doc_root(answer.doc), MT_SLICE("blueprint"), &blueprint))) {
+    if (rc == MT_OK &&
+        (!answer.doc || !mt_val_member(mt_doc_root(answer.doc), MT_SLICE("blueprint"), &blueprint))) {
         mt_doc_unref(answer.doc);
-        return mt_fail(err, MT_EDATA, "Port's answer about blueprint %.*s holds no blueprint", MT_FMT(identifier));
+        return mt_fail(err, MT_EDATA, "Port's answer about blueprint %.*s holds no blueprint",
+                       MT_FMT(identifier));
     }
     if (rc == MT_OK)
         *out = answer.doc;
@@ -42,7 +45,8 @@ static struct mt_slice identifier_of(struct mt_val object)
     return mt_val_member(object, MT_SLICE("identifier"), &v) ? mt_val_string(v) : (struct mt_slice){0};
 }
 
-/* The members that a stage leaves out (A-BP-07): those that may point at blueprints of the set that do not exist yet. */
+/* The members that a stage leaves out (A-BP-07): those that may point at blueprints of the set that do not
+ * exist yet. */
 static bool left_out(int stage, struct mt_slice member)
 {
     static const char *const last[] = {"calculationProperties", "mirrorProperties", "aggregationProperties"};
@@ -56,7 +60,8 @@ static bool left_out(int stage, struct mt_slice member)
     return false;
 }
 
-static enum mt_rc send_stage(struct mt_port *port, struct mt_val blueprint, int stage, const char *method, struct mt_err *err)
+static enum mt_rc send_stage(struct mt_port *port, struct mt_val blueprint, int stage, const char *method,
+                             struct mt_err *err)
 {
     struct mt_buf body;
     struct mt_slice name;
@@ -79,7 +84,8 @@ static enum mt_rc send_stage(struct mt_port *port, struct mt_val blueprint, int 
     char *path = create ? mt_strdup("/blueprints") : blueprint_path(identifier_of(blueprint), "");
     enum mt_rc rc = mt_port_call(port, method, path, mt_buf_slice(&body), MT_PORT_EXPORTER, NULL, err);
     if (rc != MT_OK)
-        mt_err_context(err, "cannot %s blueprint %.*s", create ? "create" : "complete", MT_FMT(identifier_of(blueprint)));
+        mt_err_context(err, "cannot %s blueprint %.*s", create ? "create" : "complete",
+                       MT_FMT(identifier_of(blueprint)));
     free(path);
     mt_buf_fini(&body);
     return rc;
@@ -94,13 +100,14 @@ static void remove_created(struct mt_port *port, struct mt_val blueprints, const
             continue;
         char *path = blueprint_path(identifier_of(blueprint), "");
         if (mt_port_call(port, "DELETE", path, (struct mt_slice){0}, MT_PORT_EXPORTER, NULL, &err) != MT_OK)
-            mt_log(MT_WARN, "could not remove the half created blueprint %.*s: %s", MT_FMT(identifier_of(blueprint)), err.text);
+            mt_log(MT_WARN, "could not remove the half created blueprint %.*s: %s",
+                   MT_FMT(identifier_of(blueprint)), err.text);
         free(path);
     }
 }
 
-static enum mt_rc apply_blueprints(struct mt_port *port, struct mt_val blueprints, bool complete, bool *out_created,
-                                   struct mt_err *err)
+static enum mt_rc apply_blueprints(struct mt_port *port, struct mt_val blueprints, bool complete,
+                                   bool *out_created, struct mt_err *err)
 {
     uint32_t count = mt_val_count(blueprints), existing = 0;
     bool *exists = mt_alloc(count + 1), *created = mt_alloc(count + 1);
@@ -147,7 +154,8 @@ static void send_each(struct mt_port *port, struct mt_val list, const char *path
     }
 }
 
-enum mt_rc mt_defaults_apply(struct mt_port *port, const struct mt_defaults *d, bool complete, struct mt_err *err)
+enum mt_rc mt_defaults_apply(struct mt_port *port, const struct mt_defaults *d, bool complete,
+                             struct mt_err *err)
 {
     struct mt_err local;
     bool created = true;
@@ -161,7 +169,8 @@ enum mt_rc mt_defaults_apply(struct mt_port *port, const struct mt_defaults *d, 
         send_each(port, d->actions, "/actions", "action");
     struct mt_val entry, data, blueprint;
     for (uint32_t i = 0; d->scorecards.doc && mt_val_index(d->scorecards, i, &entry); i++) {
-        if (!mt_val_member(entry, MT_SLICE("blueprint"), &blueprint) || !mt_val_member(entry, MT_SLICE("data"), &data))
+        if (!mt_val_member(entry, MT_SLICE("blueprint"), &blueprint) ||
+            !mt_val_member(entry, MT_SLICE("data"), &data))
             continue;
         char *path = blueprint_path(mt_val_string(blueprint), "/scorecards");
         send_each(port, data, path, "scorecard");

@@ -1,7 +1,8 @@
-/* The state: a thread that owns the database, a queue of records for it, and calls that wait for it. See state.h.
+/* The state: a thread that owns the database, a queue of records for it, and calls that wait for it. See
+ * state.h.
  *
- * Records collect in one block while the thread writes the last one: the slower the disk, the larger the transactions. A block has a bound; whoever
- * would pass it waits. */
+ * Records collect in one block while the thread writes the last one: the slower the disk, the larger the
+ * transactions. A block has a bound; whoever would pass it waits. */
 #include "state/state.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@ struct call {
 };
 
 struct mt_state {
-    struct mt_store store;     /* the thread's */
+    struct mt_store store; /* the thread's */
     bool readonly;
     int lock_file;
     char *lock_path;
@@ -39,12 +40,12 @@ struct mt_state {
     size_t filled;
     bool busy, closing;
     struct call *calls;
-    struct mt_err error;       /* the first one since the last flush */
+    struct mt_err error; /* the first one since the last flush */
     struct name {
         char *text;
         size_t n;
         uint32_t id;
-    } names[NAMES];            /* ids of the texts used last; callers' side, under lock */
+    } names[NAMES]; /* ids of the texts used last; callers' side, under lock */
     unsigned next_name;
 };
 
@@ -108,7 +109,8 @@ static enum mt_rc take_lock(struct mt_state *s, const struct mt_state_options *o
     struct mt_slice parts[] = {mt_slice_of(o->base_url), mt_slice_of(o->type), mt_slice_of(o->identifier)};
     struct mt_key key = mt_key_of(parts, 3);
     char text[128], when[MT_ISO_SIZE];
-    s->lock_path = mt_format("%s.%02x%02x%02x%02x%02x%02x.lock", o->path, key.b[0], key.b[1], key.b[2], key.b[3], key.b[4], key.b[5]);
+    s->lock_path = mt_format("%s.%02x%02x%02x%02x%02x%02x.lock", o->path, key.b[0], key.b[1], key.b[2],
+                             key.b[3], key.b[4], key.b[5]);
     s->lock_file = open(s->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (s->lock_file < 0)
         return mt_fail(err, MT_EIO, "cannot make the lock file %s: %s", s->lock_path, strerror(errno));
@@ -117,11 +119,13 @@ static enum mt_rc take_lock(struct mt_state *s, const struct mt_state_options *o
         text[n > 0 ? n : 0] = '\0';
         text[strcspn(text, "\n")] = '\0';
         return mt_fail(err, MT_EBUSY,
-                       "integration %s is being resynced already on state file %s by %s: wait for it, or give this one another identifier "
+                       "integration %s is being resynced already on state file %s by %s: wait for it, or "
+                       "give this one another identifier "
                        "(OCEAN__INTEGRATION__IDENTIFIER)",
                        o->identifier, o->path, text[0] ? text : "another process");
     }
-    int n = snprintf(text, sizeof text, "process %ld since %s\n", (long)getpid(), mt_iso_format(mt_wall_us(), when));
+    int n = snprintf(text, sizeof text, "process %ld since %s\n", (long)getpid(),
+                     mt_iso_format(mt_wall_us(), when));
     if (ftruncate(s->lock_file, 0) != 0 || pwrite(s->lock_file, text, (size_t)n, 0) != n)
         return mt_fail(err, MT_EIO, "cannot write the lock file %s: %s", s->lock_path, strerror(errno));
     return MT_OK;
@@ -175,7 +179,8 @@ void mt_state_close(struct mt_state *s)
     pthread_cond_destroy(&s->work);
     pthread_cond_destroy(&s->progress);
     if (s->lock_file >= 0)
-        close(s->lock_file); /* the file stays: unlinking it would let two processes hold two files of one name */
+        close(s->lock_file); /* the file stays: unlinking it would let two processes hold two files of one
+                                name */
     free(s->lock_path);
     free(s);
 }
@@ -225,7 +230,8 @@ static void queue(struct mt_state *s, const struct mt_store_record *record)
         pthread_cond_signal(&s->work);
 }
 
-void mt_state_produced(struct mt_state *s, const struct mt_key *key, struct mt_slice resource, struct mt_slice scope)
+void mt_state_produced(struct mt_state *s, const struct mt_key *key, struct mt_slice resource,
+                       struct mt_slice scope)
 {
     if (s->readonly)
         return;
@@ -287,7 +293,8 @@ static void run_pairs(struct mt_state *s, void *arg)
 }
 
 enum mt_rc mt_state_pairs(struct mt_state *s, const struct mt_key *key,
-                          void (*each)(void *ud, struct mt_slice resource, struct mt_slice scope), void *ud, struct mt_err *err)
+                          void (*each)(void *ud, struct mt_slice resource, struct mt_slice scope), void *ud,
+                          struct mt_err *err)
 {
     return ask(s, run_pairs, &(struct question){.key = key, .each = each, .ud = ud, .err = err});
 }
@@ -298,7 +305,8 @@ static void run_forget_stale(struct mt_state *s, void *arg)
     q->rc = mt_store_forget_stale(&s->store, q->name, q->keep, q->err);
 }
 
-enum mt_rc mt_state_forget_stale(struct mt_state *s, const char *resource, const char *const *keep_scopes, struct mt_err *err)
+enum mt_rc mt_state_forget_stale(struct mt_state *s, const char *resource, const char *const *keep_scopes,
+                                 struct mt_err *err)
 {
     if (s->readonly)
         return MT_OK;
@@ -311,7 +319,8 @@ static void run_spill(struct mt_state *s, void *arg)
     q->rc = mt_store_spill(&s->store, q->name, q->list_key, q->value, q->err);
 }
 
-enum mt_rc mt_state_spill(struct mt_state *s, const char *list, struct mt_slice key, struct mt_slice value, struct mt_err *err)
+enum mt_rc mt_state_spill(struct mt_state *s, const char *list, struct mt_slice key, struct mt_slice value,
+                          struct mt_err *err)
 {
     return ask(s, run_spill, &(struct question){.name = list, .list_key = key, .value = value, .err = err});
 }
@@ -327,7 +336,8 @@ bool mt_state_spilled(struct mt_state *s, const char *list, struct mt_slice key)
     return ask(s, run_spilled, &(struct question){.name = list, .list_key = key}) == MT_OK;
 }
 
-enum mt_rc mt_state_spilled_value(struct mt_state *s, const char *list, struct mt_slice key, struct mt_buf *out, struct mt_err *err)
+enum mt_rc mt_state_spilled_value(struct mt_state *s, const char *list, struct mt_slice key,
+                                  struct mt_buf *out, struct mt_err *err)
 {
     return ask(s, run_spilled, &(struct question){.name = list, .list_key = key, .out = out, .err = err});
 }

@@ -1,4 +1,5 @@
-/* The state's database: schema and statements. Called on the state's thread only (mt_store_open on the opener's, before that thread exists). */
+/* The state's database: schema and statements. Called on the state's thread only (mt_store_open on the
+ * opener's, before that thread exists). */
 #include "state/store.h"
 
 #include <stdio.h>
@@ -12,10 +13,12 @@
 
 enum { VERSION = 1, BUSY_MS = 5000 };
 
-/* Texts of resources and scopes are few and long, entities many: pairs hold small ids. A pair is one row of about 40 bytes. */
+/* Texts of resources and scopes are few and long, entities many: pairs hold small ids. A pair is one row of
+ * about 40 bytes. */
 static const char schema[] =
     "BEGIN IMMEDIATE;" /* a kill -9 leaves all of it or none */
-    "CREATE TABLE identity(id INTEGER PRIMARY KEY, base TEXT, type TEXT, identifier TEXT, run INTEGER NOT NULL DEFAULT 0,"
+    "CREATE TABLE identity(id INTEGER PRIMARY KEY, base TEXT, type TEXT, identifier TEXT, run INTEGER NOT "
+    "NULL DEFAULT 0,"
     " UNIQUE(base, type, identifier));"
     "CREATE TABLE name(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);"
     "CREATE TABLE pair(identity INTEGER, entity BLOB, resource INTEGER, scope INTEGER, run INTEGER NOT NULL,"
@@ -29,7 +32,8 @@ static enum mt_rc failed(struct mt_store *s, const char *what, struct mt_err *er
 
 static enum mt_rc execute(struct mt_store *s, const char *sql, struct mt_err *err)
 {
-    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? MT_OK : failed(s, "cannot be written", err);
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? MT_OK
+                                                                   : failed(s, "cannot be written", err);
 }
 
 static bool prepare(struct mt_store *s, sqlite3_stmt **out, const char *sql)
@@ -71,8 +75,8 @@ static int check_pages(sqlite3 *db)
     return code;
 }
 
-/* For plan, which leaves nothing behind. Without a write-ahead log nobody is at work on the file and it is read as it lies; else the log has to be read
- * with it, through the other process's shared memory. */
+/* For plan, which leaves nothing behind. Without a write-ahead log nobody is at work on the file and it is
+ * read as it lies; else the log has to be read with it, through the other process's shared memory. */
 static int open_readonly(struct mt_store *s)
 {
     struct mt_buf uri;
@@ -84,7 +88,8 @@ static int open_readonly(struct mt_store *s)
     for (const char *p = s->path; *p; p++)
         mt_buf_printf(&uri, strchr("%?#", *p) ? "%%%02X" : "%c", (unsigned char)*p);
     mt_buf_puts(&uri, quiet ? "?immutable=1" : "");
-    int code = sqlite3_open_v2(mt_buf_text(&uri), &s->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+    int code = sqlite3_open_v2(mt_buf_text(&uri), &s->db,
+                               SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
     mt_buf_fini(&uri);
     free(wal);
     return code;
@@ -94,9 +99,10 @@ static int open_readonly(struct mt_store *s)
 static enum mt_rc open_file(struct mt_store *s, bool readonly, bool *out_damaged, struct mt_err *err)
 {
     bool absent = readonly && access(s->path, F_OK) != 0;
-    int code = readonly && !absent ? open_readonly(s)
-                                   : sqlite3_open_v2(absent ? ":memory:" : s->path, &s->db,
-                                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    int code = readonly && !absent
+                   ? open_readonly(s)
+                   : sqlite3_open_v2(absent ? ":memory:" : s->path, &s->db,
+                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     sqlite3_busy_timeout(s->db, BUSY_MS);
     int64_t version = code == SQLITE_OK ? read_number(s->db, "PRAGMA user_version", &code) : 0;
     int64_t tables = code == SQLITE_OK ? read_number(s->db, "SELECT count(*) FROM sqlite_schema", &code) : 0;
@@ -107,11 +113,13 @@ static enum mt_rc open_file(struct mt_store *s, bool readonly, bool *out_damaged
         return failed(s, "cannot be opened", err);
     if (version > VERSION)
         return mt_fail(err, MT_EINVAL,
-                       "state file %s was written by a newer version of moontide (its format is %lld, this program knows %d): "
+                       "state file %s was written by a newer version of moontide (its format is %lld, this "
+                       "program knows %d): "
                        "use that version, or give another file with --state",
                        s->path, (long long)version, VERSION);
     if (version == 0 && tables > 0)
-        return mt_fail(err, MT_EINVAL, "%s is a database of something else: give another file with --state", s->path);
+        return mt_fail(err, MT_EINVAL, "%s is a database of something else: give another file with --state",
+                       s->path);
     return version == VERSION ? MT_OK : execute(s, schema, err);
 }
 
@@ -122,15 +130,21 @@ static enum mt_rc move_aside(struct mt_store *s, struct mt_err *err)
     char when[32];
     gmtime_r(&now, &tm);
     strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", &tm);
-    char *aside = mt_format("%s.damaged-%s", s->path, when), *wal = mt_format("%s-wal", s->path), *shm = mt_format("%s-shm", s->path);
+    char *aside = mt_format("%s.damaged-%s", s->path, when), *wal = mt_format("%s-wal", s->path),
+         *shm = mt_format("%s-shm", s->path);
     sqlite3_close(s->db);
     s->db = NULL;
     bool ok = rename(s->path, aside) == 0;
     unlink(wal);
     unlink(shm);
     if (ok)
-        mt_log(MT_WARN, "state file %s is damaged; it was moved to %s and a new one is begun: this costs time, no entity", s->path, aside);
-    enum mt_rc rc = ok ? MT_OK : mt_fail(err, MT_EIO, "state file %s is damaged and cannot be moved aside: delete it", s->path);
+        mt_log(
+            MT_WARN,
+            "state file %s is damaged; it was moved to %s and a new one is begun: this costs time, no entity",
+            s->path, aside);
+    enum mt_rc rc =
+        ok ? MT_OK
+           : mt_fail(err, MT_EIO, "state file %s is damaged and cannot be moved aside: delete it", s->path);
     free(aside);
     free(wal);
     free(shm);
@@ -140,9 +154,10 @@ static enum mt_rc move_aside(struct mt_store *s, struct mt_err *err)
 static enum mt_rc begin_run(struct mt_store *s, const struct mt_state_options *o, struct mt_err *err)
 {
     sqlite3_stmt *st = NULL;
-    const char *sql = o->readonly ? "SELECT id, run + 1 FROM identity WHERE base = ? AND type = ? AND identifier = ?"
-                                  : "INSERT INTO identity(base, type, identifier, run) VALUES(?, ?, ?, 1)"
-                                    " ON CONFLICT DO UPDATE SET run = run + 1 RETURNING id, run";
+    const char *sql = o->readonly
+                          ? "SELECT id, run + 1 FROM identity WHERE base = ? AND type = ? AND identifier = ?"
+                          : "INSERT INTO identity(base, type, identifier, run) VALUES(?, ?, ?, 1)"
+                            " ON CONFLICT DO UPDATE SET run = run + 1 RETURNING id, run";
     bool ok = prepare(s, &st, sql);
     if (ok) {
         sqlite3_bind_text(st, 1, o->base_url, -1, SQLITE_STATIC);
@@ -168,26 +183,34 @@ enum mt_rc mt_store_open(struct mt_store *s, const struct mt_state_options *o, s
     if (rc != MT_OK && damaged && o->readonly) {
         mt_log(MT_WARN, "state file %s is damaged; it is read as if it were empty", s->path);
         sqlite3_close(s->db);
-        rc = sqlite3_open(":memory:", &s->db) == SQLITE_OK ? execute(s, schema, err) : failed(s, "cannot be opened", err);
+        rc = sqlite3_open(":memory:", &s->db) == SQLITE_OK ? execute(s, schema, err)
+                                                           : failed(s, "cannot be opened", err);
     } else if (rc != MT_OK && damaged) {
         rc = move_aside(s, err);
         if (rc == MT_OK)
             rc = open_file(s, false, &damaged, err);
     }
     if (rc == MT_OK && !o->readonly)
-        rc = execute(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8000;", err);
+        rc = execute(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8000;",
+                     err);
     if (rc == MT_OK) /* a temporary database: on disk, and gone with the process */
-        rc = execute(s, "CREATE TEMP TABLE spill(list TEXT, key BLOB, value BLOB, PRIMARY KEY(list, key)) WITHOUT ROWID", err);
+        rc = execute(
+            s,
+            "CREATE TEMP TABLE spill(list TEXT, key BLOB, value BLOB, PRIMARY KEY(list, key)) WITHOUT ROWID",
+            err);
     if (rc == MT_OK)
         rc = begin_run(s, o, err);
     if (rc == MT_OK &&
-        !(prepare(s, &s->add, "INSERT INTO pair(identity, entity, resource, scope, run) VALUES(?, ?, ?, ?, ?)"
-                              " ON CONFLICT DO UPDATE SET run = excluded.run") &&
-          prepare(s, &s->pairs, "SELECT r.text, p.text FROM pair JOIN name r ON r.id = resource JOIN name p ON p.id = scope"
-                                " WHERE identity = ? AND entity = ?") &&
+        !(prepare(s, &s->add,
+                  "INSERT INTO pair(identity, entity, resource, scope, run) VALUES(?, ?, ?, ?, ?)"
+                  " ON CONFLICT DO UPDATE SET run = excluded.run") &&
+          prepare(s, &s->pairs,
+                  "SELECT r.text, p.text FROM pair JOIN name r ON r.id = resource JOIN name p ON p.id = scope"
+                  " WHERE identity = ? AND entity = ?") &&
           prepare(s, &s->forget, "DELETE FROM pair WHERE identity = ? AND entity = ?") &&
-          prepare(s, &s->stale, "SELECT entity, scope, text FROM pair JOIN name ON id = scope"
-                                " WHERE identity = ? AND resource = ? AND run < ?") &&
+          prepare(s, &s->stale,
+                  "SELECT entity, scope, text FROM pair JOIN name ON id = scope"
+                  " WHERE identity = ? AND resource = ? AND run < ?") &&
           prepare(s, &s->name, "SELECT id FROM name WHERE text = ?") &&
           prepare(s, &s->add_name, "INSERT INTO name(text) VALUES(?)") &&
           prepare(s, &s->spill, "INSERT OR REPLACE INTO spill(list, key, value) VALUES(?, ?, ?)") &&
@@ -257,7 +280,8 @@ static bool write_record(struct mt_store *s, const struct mt_store_record *r)
     return run(st);
 }
 
-enum mt_rc mt_store_write(struct mt_store *s, const struct mt_store_record *records, size_t count, struct mt_err *err)
+enum mt_rc mt_store_write(struct mt_store *s, const struct mt_store_record *records, size_t count,
+                          struct mt_err *err)
 {
     enum mt_rc rc = execute(s, "BEGIN IMMEDIATE", err);
     for (size_t i = 0; rc == MT_OK && i < count; i++)
@@ -279,7 +303,8 @@ static struct mt_slice column(sqlite3_stmt *st, int at)
 }
 
 enum mt_rc mt_store_pairs(struct mt_store *s, const struct mt_key *key,
-                          void (*each)(void *ud, struct mt_slice resource, struct mt_slice scope), void *ud, struct mt_err *err)
+                          void (*each)(void *ud, struct mt_slice resource, struct mt_slice scope), void *ud,
+                          struct mt_err *err)
 {
     int step;
     sqlite3_bind_int64(s->pairs, 1, s->identity);
@@ -302,14 +327,19 @@ static bool is_kept(struct mt_slice scope, const char *const *keep)
     return false;
 }
 
-enum mt_rc mt_store_forget_stale(struct mt_store *s, const char *resource, const char *const *keep_scopes, struct mt_err *err)
+enum mt_rc mt_store_forget_stale(struct mt_store *s, const char *resource, const char *const *keep_scopes,
+                                 struct mt_err *err)
 {
     uint32_t id = 0;
     sqlite3_stmt *remove = NULL;
     if (s->incomplete) /* what this run did not produce cannot be told from what could not be written */
-        return mt_fail(err, MT_EIO, "state file %s: its records of this run are incomplete, nothing is forgotten", s->path);
+        return mt_fail(err, MT_EIO,
+                       "state file %s: its records of this run are incomplete, nothing is forgotten",
+                       s->path);
     enum mt_rc rc = mt_store_name(s, mt_slice_of(resource), &id, err);
-    if (rc == MT_OK && !prepare(s, &remove, "DELETE FROM pair WHERE identity = ? AND entity = ? AND resource = ? AND scope = ?"))
+    if (rc == MT_OK &&
+        !prepare(s, &remove,
+                 "DELETE FROM pair WHERE identity = ? AND entity = ? AND resource = ? AND scope = ?"))
         rc = failed(s, "cannot be read", err);
     if (rc == MT_OK)
         rc = execute(s, "BEGIN IMMEDIATE", err);
@@ -339,7 +369,8 @@ out:
     return rc;
 }
 
-enum mt_rc mt_store_spill(struct mt_store *s, const char *list, struct mt_slice key, struct mt_slice value, struct mt_err *err)
+enum mt_rc mt_store_spill(struct mt_store *s, const char *list, struct mt_slice key, struct mt_slice value,
+                          struct mt_err *err)
 {
     bind_text(s->spill, 1, mt_slice_of(list));
     bind_blob(s->spill, 2, key);
@@ -347,12 +378,15 @@ enum mt_rc mt_store_spill(struct mt_store *s, const char *list, struct mt_slice 
     return run(s->spill) ? MT_OK : failed(s, "a list cannot be kept on disk", err);
 }
 
-enum mt_rc mt_store_spilled(struct mt_store *s, const char *list, struct mt_slice key, struct mt_buf *out, struct mt_err *err)
+enum mt_rc mt_store_spilled(struct mt_store *s, const char *list, struct mt_slice key, struct mt_buf *out,
+                            struct mt_err *err)
 {
     bind_text(s->spilled, 1, mt_slice_of(list));
     bind_blob(s->spilled, 2, key);
     int step = sqlite3_step(s->spilled);
-    enum mt_rc rc = step == SQLITE_ROW ? MT_OK : step == SQLITE_DONE ? MT_ENOENT : failed(s, "a list cannot be read back", err);
+    enum mt_rc rc = step == SQLITE_ROW    ? MT_OK
+                    : step == SQLITE_DONE ? MT_ENOENT
+                                          : failed(s, "a list cannot be read back", err);
     if (rc == MT_OK && out && !mt_buf_put(out, column(s->spilled, 0)))
         rc = mt_fail(err, MT_ENOMEM, "no memory for a value of list %s", list);
     sqlite3_reset(s->spilled);

@@ -10,7 +10,7 @@ struct mt_store {
     sqlite3 *db;
     char *path;
     int64_t identity, run;
-    bool incomplete;     /* a record of this run could not be written */
+    bool incomplete; /* a record of this run could not be written */
     sqlite3_stmt *add, *pairs, *forget, *stale, *name, *add_name, *spill, *spilled;
 };
 
@@ -28,12 +28,17 @@ void mt_store_close(struct mt_store *s);
 /* The id of a resource's or scope's text; made when it is new. */
 enum mt_rc mt_store_name(struct mt_store *s, struct mt_slice text, uint32_t *out_id, struct mt_err *err);
 /* Writes records in one transaction. */
-enum mt_rc mt_store_write(struct mt_store *s, const struct mt_store_record *records, size_t count, struct mt_err *err);
+enum mt_rc mt_store_write(struct mt_store *s, const struct mt_store_record *records, size_t count,
+                          struct mt_err *err);
 enum mt_rc mt_store_pairs(struct mt_store *s, const struct mt_key *key,
-                          void (*each)(void *ud, struct mt_slice resource, struct mt_slice scope), void *ud, struct mt_err *err);
-enum mt_rc mt_store_forget_stale(struct mt_store *s, const char *resource, const char *const *keep_scopes, struct mt_err *err);
-enum mt_rc mt_store_spill(struct mt_store *s, const char *list, struct mt_slice key, struct mt_slice value, struct mt_err *err);
+                          void (*each)(void *ud, struct mt_slice resource, struct mt_slice scope), void *ud,
+                          struct mt_err *err);
+enum mt_rc mt_store_forget_stale(struct mt_store *s, const char *resource, const char *const *keep_scopes,
+                                 struct mt_err *err);
+enum mt_rc mt_store_spill(struct mt_store *s, const char *list, struct mt_slice key, struct mt_slice value,
+                          struct mt_err *err);
 /* MT_ENOENT: there is none. out may be NULL. */
-enum mt_rc mt_store_spilled(struct mt_store *s, const char *list, struct mt_slice key, struct mt_buf *out, struct mt_err *err);
+enum mt_rc mt_store_spilled(struct mt_store *s, const char *list, struct mt_slice key, struct mt_buf *out,
+                            struct mt_err *err);
 
 #endif

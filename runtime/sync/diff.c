@@ -71,9 +71,10 @@ static bool differs(struct difference *d, const char *path, struct mt_val from, 
     return !d->each;
 }
 
-/* Every mapped key must be there with that value. A key that is null here and absent there is a difference: Port keeps the
- * nulls that it was sent, so it was never sent (R-DIFF-08). */
-static bool compare_members(struct difference *d, const char *group, struct mt_val mapped, struct mt_val existing)
+/* Every mapped key must be there with that value. A key that is null here and absent there is a difference:
+ * Port keeps the nulls that it was sent, so it was never sent (R-DIFF-08). */
+static bool compare_members(struct difference *d, const char *group, struct mt_val mapped,
+                            struct mt_val existing)
 {
     struct mt_slice name;
     struct mt_val to, from;
@@ -105,10 +106,10 @@ bool mt_diff_equal(struct mt_val mapped, struct mt_val existing,
         mt_val_member(existing, name, &from);
         bool team = i == 2;
         bool empty_team = team && mt_val_is(from, MT_ARRAY) && !mt_val_count(from);
-        bool same = is_empty(to)              ? is_empty(from) || empty_team /* absent and null are the same, A-SRV-07 */
-                    : is_empty(from)          ? team && mt_val_is(to, MT_ARRAY) && !mt_val_count(to)
-                    : team                    ? same_team(to, from)
-                                              : mt_val_equal(to, from);
+        bool same = is_empty(to) ? is_empty(from) || empty_team /* absent and null are the same, A-SRV-07 */
+                    : is_empty(from) ? team && mt_val_is(to, MT_ARRAY) && !mt_val_count(to)
+                    : team           ? same_team(to, from)
+                                     : mt_val_equal(to, from);
         if (!same && differs(&d, scalars[i], from, to))
             return false;
     }

@@ -1,4 +1,5 @@
-/* Raw examples: the first items of a kind, masked, for Port's mapping editor (A-EX-01…04). Made on the resync thread, sent by an applier. */
+/* Raw examples: the first items of a kind, masked, for Port's mapping editor (A-EX-01…04). Made on the resync
+ * thread, sent by an applier. */
 #include <pthread.h>
 #include <regex.h>
 #include <stdlib.h>
@@ -24,7 +25,8 @@ static void run_posting(struct mt_work *work)
     free(p);
 }
 
-/* What looks like a secret although no setting says so (R-LOG-09; the patterns that demand literal backslashes, and so never fit, are mended). */
+/* What looks like a secret although no setting says so (R-LOG-09; the patterns that demand literal
+ * backslashes, and so never fit, are mended). */
 static const char *const patterns[] = {
     "[A-Za-z]{3,10}://[^/\\\\:@]{3,20}:[^/\\\\:@]{3,20}@.{1,100}",
     "[aA][pP][iI]_?[kK][eE][yY].*['\"|][0-9A-Za-z]{32,45}['\"|]",
@@ -59,7 +61,8 @@ static void mask_patterns(struct mt_buf *text)
     for (size_t i = 0; i < PATTERNS; i++) {
         regmatch_t at;
         size_t from = 0;
-        while (from < text->n && regexec(&compiled[i], mt_buf_text(text) + from, 1, &at, from ? REG_NOTBOL : 0) == 0 &&
+        while (from < text->n &&
+               regexec(&compiled[i], mt_buf_text(text) + from, 1, &at, from ? REG_NOTBOL : 0) == 0 &&
                at.rm_eo > at.rm_so) {
             struct mt_buf masked;
             size_t begin = from + (size_t)at.rm_so, end = from + (size_t)at.rm_eo;
@@ -122,7 +125,8 @@ void mt_examples_send(struct mt_session *s, struct mt_resource *r, struct mt_val
     }
     mt_buf_putc(&p->array, ']');
     if (p->array.failed) { /* items of megabytes: the editor can do without */
-        mt_log(MT_WARN, "kind %s: the raw examples are larger than %d bytes and are not sent", r->kind, BODY_MAX);
+        mt_log(MT_WARN, "kind %s: the raw examples are larger than %d bytes and are not sent", r->kind,
+               BODY_MAX);
         mt_buf_fini(&p->array);
         free(p);
         return;

@@ -1,4 +1,5 @@
-/* Reports of kinds to Port (A-MET, R-OBS): what the stages counted, in the nested form of the gauges. On the resync thread. */
+/* Reports of kinds to Port (A-MET, R-OBS): what the stages counted, in the nested form of the gauges. On the
+ * resync thread. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,14 +26,15 @@ static void put_kind(struct mt_buf *out, struct mt_resource *r, bool done)
                   "\"extract\":{\"object_count_type\":{\"raw_extracted\":{\"object_count\":%.1f}}},"
                   "\"transform\":{\"object_count_type\":{\"transformed\":{\"object_count\":%.1f},"
                   "\"filtered_out\":{\"object_count\":%.1f},\"failed\":{\"object_count\":0.0}}},"
-                  "\"load\":{\"object_count_type\":{\"loaded\":{\"object_count\":%.1f},\"failed\":{\"object_count\":%.1f},"
+                  "\"load\":{\"object_count_type\":{\"loaded\":{\"object_count\":%.1f},\"failed\":{\"object_"
+                  "count\":%.1f},"
                   "\"skipped\":{\"object_count\":%.1f}}}}}",
-                  seconds, success ? 1.0 : 0.0, count_of(&k->items), count_of(&k->mapped), filtered > 0 ? filtered : 0.0, loaded,
-                  count_of(&k->load_failed), count_of(&k->unchanged));
+                  seconds, success ? 1.0 : 0.0, count_of(&k->items), count_of(&k->mapped),
+                  filtered > 0 ? filtered : 0.0, loaded, count_of(&k->load_failed), count_of(&k->unchanged));
 }
 
-static struct mt_kind_metric metric_of(struct mt_session *s, struct mt_resource *r, const char *state, struct mt_buf *text,
-                                       char **out_name)
+static struct mt_kind_metric metric_of(struct mt_session *s, struct mt_resource *r, const char *state,
+                                       struct mt_buf *text, char **out_name)
 {
     struct mt_slice expression = mt_mapping_blueprint_expression(r->mapping);
     put_kind(text, r, strcmp(state, "completed") == 0);
@@ -49,7 +51,10 @@ static struct mt_kind_metric metric_of(struct mt_session *s, struct mt_resource 
 
 static void post_runtime(struct mt_session *s, const char *state, const char *metrics)
 {
-    struct mt_kind_metric m = {.kind_identifier = "__runtime__", .kind = "__runtime__", .event_id = s->event_id, .state = state,
+    struct mt_kind_metric m = {.kind_identifier = "__runtime__",
+                               .kind = "__runtime__",
+                               .event_id = s->event_id,
+                               .state = state,
                                .metrics = mt_slice_of(metrics)};
     mt_integration_metrics_post(s->port, &s->integration, &m, 1);
 }
@@ -62,12 +67,17 @@ void mt_metrics_begin(struct mt_session *s)
     struct mt_kind_metric *metrics = mt_alloc((n + 1) * sizeof *metrics);
     struct mt_buf *texts = mt_alloc((n + 1) * sizeof *texts);
     char **names = mt_alloc((n + 1) * sizeof *names);
+    size_t wanted = 0;
     for (size_t i = 0; i < n; i++) {
-        mt_buf_init(&texts[i], METRICS_MAX);
-        metrics[i] = metric_of(s, &s->resources[i], "pending", &texts[i], &names[i]); /* R-RES-16 */
+        if (!s->resources[i].wanted)
+            continue;
+        mt_buf_init(&texts[wanted], METRICS_MAX);
+        metrics[wanted] =
+            metric_of(s, &s->resources[i], "pending", &texts[wanted], &names[wanted]); /* R-RES-16 */
+        wanted++;
     }
-    mt_integration_metrics_post(s->port, &s->integration, metrics, n);
-    for (size_t i = 0; i < n; i++) {
+    mt_integration_metrics_post(s->port, &s->integration, metrics, wanted);
+    for (size_t i = 0; i < wanted; i++) {
         mt_buf_fini(&texts[i]);
         free(names[i]);
     }
@@ -90,17 +100,23 @@ void mt_metrics_kind(struct mt_session *s, struct mt_resource *r, const char *st
     free(name);
 }
 
-void mt_metrics_reconciliation(struct mt_session *s, const char *state, double seconds, uint64_t deleted, bool ok)
+void mt_metrics_reconciliation(struct mt_session *s, const char *state, double seconds, uint64_t deleted,
+                               bool ok)
 {
     if (s->options->plan)
         return;
     bool begin = strcmp(state, "syncing") == 0;
-    char *text = begin ? mt_strdup("{\"phase\":{\"resync\":{\"success\":0.0}}}")
-                       : mt_format("{\"phase\":{\"delete\":{\"duration_seconds\":%.6f,\"object_count_type\":{\"deleted\":"
-                                   "{\"object_count\":%.1f}}},\"resync\":{\"duration_seconds\":%.6f,\"success\":%.1f}}}",
-                                   seconds, (double)deleted, seconds, ok ? 1.0 : 0.0);
-    struct mt_kind_metric m = {.kind_identifier = "__reconciliation__", .kind = "__reconciliation__", .event_id = s->event_id,
-                               .state = state, .metrics = mt_slice_of(text)};
+    char *text =
+        begin ? mt_strdup("{\"phase\":{\"resync\":{\"success\":0.0}}}")
+              : mt_format(
+                    "{\"phase\":{\"delete\":{\"duration_seconds\":%.6f,\"object_count_type\":{\"deleted\":"
+                    "{\"object_count\":%.1f}}},\"resync\":{\"duration_seconds\":%.6f,\"success\":%.1f}}}",
+                    seconds, (double)deleted, seconds, ok ? 1.0 : 0.0);
+    struct mt_kind_metric m = {.kind_identifier = "__reconciliation__",
+                               .kind = "__reconciliation__",
+                               .event_id = s->event_id,
+                               .state = state,
+                               .metrics = mt_slice_of(text)};
     if (begin)
         mt_integration_metrics_post(s->port, &s->integration, &m, 1);
     else
@@ -112,8 +128,9 @@ void mt_metrics_end(struct mt_session *s, const char *state)
 {
     if (s->options->plan)
         return;
-    char *text = mt_format("{\"phase\":{\"resync\":{\"duration_seconds\":%.6f,\"success\":%.1f}}}",
-                           (double)(mt_wall_us() - s->started_us) / 1e6, strcmp(state, "completed") == 0 ? 1.0 : 0.0);
+    char *text =
+        mt_format("{\"phase\":{\"resync\":{\"duration_seconds\":%.6f,\"success\":%.1f}}}",
+                  (double)(mt_wall_us() - s->started_us) / 1e6, strcmp(state, "completed") == 0 ? 1.0 : 0.0);
     post_runtime(s, state, text);
     free(text);
 }

@@ -30,7 +30,8 @@ static void enter(struct tarjan *t, uint32_t node)
     t->frames[t->depth++] = (struct frame){node, t->g->start[node]};
 }
 
-/* Node is the root of a component: all above it on the stack. Its dependencies outside have their level already. */
+/* Node is the root of a component: all above it on the stack. Its dependencies outside have their level
+ * already. */
 static void close_component(struct tarjan *t, uint32_t root)
 {
     uint32_t from = t->stacked, level = 0;

@@ -56,7 +56,8 @@ static void put_difference(void *ud, const char *path, struct mt_val from, struc
     mt_buf_putc(&p->text, '}');
 }
 
-static void begin(struct printing *p, struct mt_session *s, char sign, const char *change, struct mt_slice blueprint, struct mt_slice id)
+static void begin(struct printing *p, struct mt_session *s, char sign, const char *change,
+                  struct mt_slice blueprint, struct mt_slice id)
 {
     *p = (struct printing){.json = s->options->json, .first = true};
     mt_buf_init(&p->text, LINE_MAX_BYTES);
@@ -90,7 +91,8 @@ void mt_plan_upsert(struct mt_session *s, struct mt_val entity, struct mt_val ex
         mt_buf_put(&text, mt_val_string(id));
     else if (id.doc)
         mt_val_write(id, &text);
-    begin(&p, s, existing.doc ? '~' : '+', existing.doc ? "update" : "create", mt_val_string(blueprint), mt_buf_slice(&text));
+    begin(&p, s, existing.doc ? '~' : '+', existing.doc ? "update" : "create", mt_val_string(blueprint),
+          mt_buf_slice(&text));
     if (existing.doc) {
         mt_buf_puts(&p.text, p.json ? ",\"fields\":[" : "\n");
         mt_diff_equal(entity, existing, put_difference, &p);
@@ -104,7 +106,8 @@ void mt_plan_upsert(struct mt_session *s, struct mt_val entity, struct mt_val ex
     mt_buf_fini(&text);
 }
 
-void mt_plan_delete(struct mt_session *s, struct mt_slice blueprint, struct mt_slice identifier, const char *reason)
+void mt_plan_delete(struct mt_session *s, struct mt_slice blueprint, struct mt_slice identifier,
+                    const char *reason)
 {
     struct printing p;
     begin(&p, s, '-', "delete", blueprint, identifier);

@@ -1,4 +1,5 @@
-/* Progress: see progress.h. The log steps aside through its sink: lines are printed above the progress line. */
+/* Progress: see progress.h. The log steps aside through its sink: lines are printed above the progress line.
+ */
 #include "sync/progress.h"
 
 #include <event2/event.h>
@@ -41,16 +42,19 @@ static void draw(struct mt_progress *p)
         struct mt_kind_report *k = mt_report_kind_at(p->report, i);
         if (!k->ran || k->ended_ns)
             continue;
-        unsigned long long mapped = atomic_load(&k->mapped), done = atomic_load(&k->created) + atomic_load(&k->updated) +
-                                                                    atomic_load(&k->unchanged) + atomic_load(&k->load_failed);
+        unsigned long long mapped = atomic_load(&k->mapped),
+                           done = atomic_load(&k->created) + atomic_load(&k->updated) +
+                                  atomic_load(&k->unchanged) + atomic_load(&k->load_failed);
         double share = mapped ? (double)done / (double)mapped : 0;
         char bar[BAR * 3 + 1] = "";
         for (unsigned b = 0; b < BAR; b++)
             strcat(bar, (double)b < share * BAR ? "█" : "░");
-        n = (size_t)snprintf(text, sizeof text, "%s%s%s %s %llu of %llu entities in Port", p->color ? "\033[1m" : "", k->kind,
-                             p->color ? "\033[0m" : "", bar, done, mapped);
+        n = (size_t)snprintf(text, sizeof text, "%s%s%s %s %llu of %llu entities in Port",
+                             p->color ? "\033[1m" : "", k->kind, p->color ? "\033[0m" : "", bar, done,
+                             mapped);
     }
-    int64_t until = (int64_t)atomic_load(&p->source->waiting_until_us), left = (until - mt_wall_us()) / 1000000;
+    int64_t until = (int64_t)atomic_load(&p->source->waiting_until_us),
+            left = (until - mt_wall_us()) / 1000000;
     if (until && left >= 0 && n < sizeof text)
         snprintf(text + n, sizeof text - n, "; the API asks to wait %lld s more", (long long)left);
     pthread_mutex_lock(&lock);
@@ -67,7 +71,8 @@ static void on_timer(evutil_socket_t none, short what, void *arg)
     draw(arg);
 }
 
-struct mt_progress *mt_progress_new(struct mt_loop *loop, struct mt_report *report, struct mt_http_stats *source)
+struct mt_progress *mt_progress_new(struct mt_loop *loop, struct mt_report *report,
+                                    struct mt_http_stats *source)
 {
     if (!isatty(STDERR_FILENO))
         return NULL;

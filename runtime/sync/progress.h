@@ -1,4 +1,5 @@
-/* Progress on a terminal: one line a kind that works, redrawn five times a second; nothing where stderr is no terminal. Loop thread. */
+/* Progress on a terminal: one line a kind that works, redrawn five times a second; nothing where stderr is no
+ * terminal. Loop thread. */
 #ifndef MT_SYNC_PROGRESS_H
 #define MT_SYNC_PROGRESS_H
 
@@ -7,7 +8,8 @@
 
 struct mt_progress;
 
-struct mt_progress *mt_progress_new(struct mt_loop *loop, struct mt_report *report, struct mt_http_stats *source);
+struct mt_progress *mt_progress_new(struct mt_loop *loop, struct mt_report *report,
+                                    struct mt_http_stats *source);
 void mt_progress_free(struct mt_progress *progress); /* clears its lines; NULL is fine */
 
 #endif

@@ -524,10 +524,14 @@ bool mt_reconcile(struct mt_session *s)
     report_withheld(&r);
     mt_report_deleted(s->report, r.deleted);
     s->waited_port += (double)(mt_now_ns() - started) / 1e9;
+    bool aborted = atomic_load(&s->signal);
+    if (aborted)
+        mt_port_ignore_cancel(s->port); /* what follows are last words */
+    ok = ok && !atomic_load(&s->canceled);
     mt_metrics_reconciliation(s,
-                              atomic_load(&s->canceled) ? "aborted"
-                              : ok                      ? "completed"
-                                                        : "failed",
+                              aborted ? "aborted"
+                              : ok    ? "completed"
+                                      : "failed",
                               (double)(mt_now_ns() - started) / 1e9, r.deleted, ok);
     return ok;
 }

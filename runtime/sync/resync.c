@@ -1,10 +1,9 @@
-/* One resync from beginning to end: makes the parts, runs the resync thread beside the loop, ends in every case with a state at Port and a
- * report. Called by the CLI; the calling thread becomes the loop's. */
+/* One resync from beginning to end: makes the parts, runs the resync thread beside the loop, ends in every
+ * case with a state at Port and a report. Called by the CLI; the calling thread becomes the loop's. */
 #include "sync/resync.h"
 
 #include <event2/event.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -18,96 +17,15 @@
 #include "sync/progress.h"
 #include "sync/session.h"
 
-enum { APPLIERS = 5 /* A-NET-03 */, QUEUED_CHUNKS = 5, EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_CHANGES = 2, EXIT_PORT = 3 };
-
-/* ---- what the other files of sync/ call ---- */
-
-struct crossing {
-    struct mt_session *s;
-    void (*fn)(struct mt_session *s, void *arg);
-    void *arg;
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    bool ran;
+enum {
+    APPLIERS = 5 /* A-NET-03 */,
+    QUEUED_CHUNKS = 5,
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_CHANGES = 2,
+    EXIT_PORT = 3
 };
-
-static void cross(void *arg)
-{
-    struct crossing *c = arg;
-    c->fn(c->s, c->arg);
-    pthread_mutex_lock(&c->lock);
-    c->ran = true;
-    pthread_cond_signal(&c->done);
-    pthread_mutex_unlock(&c->lock);
-}
-
-void mt_session_on_loop(struct mt_session *s, void (*fn)(struct mt_session *s, void *arg), void *arg)
-{
-    struct crossing c = {.s = s, .fn = fn, .arg = arg};
-    pthread_mutex_init(&c.lock, NULL);
-    pthread_cond_init(&c.done, NULL);
-    mt_loop_post(s->loop, cross, &c);
-    pthread_mutex_lock(&c.lock);
-    while (!c.ran)
-        pthread_cond_wait(&c.done, &c.lock);
-    pthread_mutex_unlock(&c.lock);
-    pthread_cond_destroy(&c.done);
-    pthread_mutex_destroy(&c.lock);
-}
-
-void mt_session_error(struct mt_session *s, const char *kind, const char *format, ...)
-{
-    va_list ap;
-    char *text = NULL;
-    va_start(ap, format);
-    int n = vasprintf(&text, format, ap);
-    va_end(ap);
-    if (n < 0)
-        return;
-    mt_report_error(s->report, kind, text);
-    mt_log_repeat(MT_ERROR, kind ? kind : "resync", "%s%s%s", kind ? kind : "", kind ? ": " : "", text);
-    free(text);
-}
-
-void mt_resource_unproven(struct mt_session *s, struct mt_resource *r, const char *scope, const char *reason)
-{
-    pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; i < r->unproven_count; i++)
-        if (strcmp(r->unproven[i].scope, scope) == 0)
-            goto out;
-    r->unproven = mt_realloc(r->unproven, (r->unproven_count + 1) * sizeof *r->unproven);
-    r->unproven[r->unproven_count++] = (struct mt_unproven){mt_strdup(scope), mt_strdup(reason)};
-out:
-    pthread_mutex_unlock(&s->lock);
-}
-
-void mt_session_blueprint(struct mt_session *s, struct mt_slice blueprint)
-{
-    pthread_mutex_lock(&s->lock);
-    for (unsigned i = 0; i < s->blueprint_count; i++)
-        if (mt_slice_is(blueprint, s->blueprints[i]))
-            goto out;
-    s->blueprints = mt_realloc(s->blueprints, (s->blueprint_count + (size_t)1) * sizeof *s->blueprints);
-    s->blueprints[s->blueprint_count++] = mt_slice_dup(blueprint);
-out:
-    pthread_mutex_unlock(&s->lock);
-}
-
-static void cancel_run(void *arg)
-{
-    struct mt_session *s = arg;
-    if (s->run)
-        mt_run_cancel(s->run);
-}
-
-void mt_session_stop(struct mt_session *s, const char *reason)
-{
-    if (atomic_exchange(&s->canceled, true))
-        return;
-    mt_session_error(s, NULL, "Port does not take it any more, the resync ends here: %s", reason);
-    mt_http_kick(s->http);
-    mt_loop_post(s->loop, cancel_run, s);
-}
 
 /* ---- signals; loop thread ---- */
 
@@ -118,10 +36,8 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     if (atomic_load(&s->signal))
         _exit(128 + number); /* a second one ends at once */
     atomic_store(&s->signal, number);
-    atomic_store(&s->canceled, true);
     mt_log(MT_WARN, "interrupted; once more ends at once");
-    mt_http_kick(s->http);
-    cancel_run(s);
+    mt_session_cancel(s);
 }
 
 /* ---- the resync thread ---- */
@@ -145,8 +61,15 @@ static void run_resources(struct mt_session *s)
         bool whole_failed = false;
         for (size_t u = 0; u < r->unproven_count; u++)
             whole_failed |= !r->unproven[u].scope[0] && !s->options->limit;
-        mt_metrics_kind(s, r, atomic_load(&s->canceled) ? "aborted" : whole_failed ? "failed" : "completed");
-        for (unsigned w = 0; w < mt_pool_count(s->pool); w++) { /* a compiled resource holds megabytes with libjq */
+        bool aborted = atomic_load(&s->signal);
+        if (aborted)
+            mt_port_ignore_cancel(s->port); /* what follows are last words */
+        mt_metrics_kind(s, r,
+                        aborted                                     ? "aborted"
+                        : whole_failed || atomic_load(&s->canceled) ? "failed"
+                                                                    : "completed");
+        for (unsigned w = 0; w < mt_pool_count(s->pool);
+             w++) { /* a compiled resource holds megabytes with libjq */
             mt_mapper_free(r->mappers[w]);
             r->mappers[w] = NULL;
         }
@@ -210,14 +133,15 @@ static void *resync_thread(void *arg)
         mt_integration_resync_ended(s->port, &s->integration, state);
         mt_metrics_end(s, state);
     }
-    job->code = signal_number ? 128 + signal_number
-                : plan ? plan_code(s, failed)
+    job->code = signal_number                                                         ? 128 + signal_number
+                : plan                                                                ? plan_code(s, failed)
                 : rc == MT_ENET || rc == MT_EHTTP || rc == MT_EAUTH || rc == MT_EDATA ? EXIT_PORT
                 : rc != MT_OK                                                         ? EXIT_USAGE
                 : failed                                                              ? EXIT_FAILED
                                                                                       : EXIT_OK;
     mt_report_waited(s->report, s->waited_source, s->waited_mapping, s->waited_port);
-    mt_report_requests(s->report, atomic_load(&s->source_stats.requests), atomic_load(&mt_port_stats(s->port)->requests));
+    mt_report_requests(s->report, atomic_load(&s->source_stats.requests),
+                       atomic_load(&mt_port_stats(s->port)->requests));
     mt_report_finish(s->report, result);
     mt_loop_stop(s->loop);
     return NULL;
@@ -256,7 +180,8 @@ struct catalog_place {
 };
 
 /* Where Port is (architecture 3.1). A plan must not leave a file behind that was not there. */
-static enum mt_rc find_port(const struct mt_resync_options *o, struct catalog_place *place, struct mt_err *err)
+static enum mt_rc find_port(const struct mt_resync_options *o, struct catalog_place *place,
+                            struct mt_err *err)
 {
     static const char path[] = ".moontide/catalog.db";
     if (!mt_config_embedded(o->config)) {
@@ -341,7 +266,8 @@ static void run_loop(struct job *job)
     struct event *sigterm = evsignal_new(mt_loop_base(s->loop), SIGTERM, on_signal, s);
     evsignal_add(sigint, NULL);
     evsignal_add(sigterm, NULL);
-    struct mt_progress *progress = s->options->progress ? mt_progress_new(s->loop, s->report, &s->source_stats) : NULL;
+    struct mt_progress *progress =
+        s->options->progress ? mt_progress_new(s->loop, s->report, &s->source_stats) : NULL;
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -391,7 +317,8 @@ int mt_resync_run(const struct mt_resync_options *options, struct mt_report **ou
             .cancel = &s->canceled,
         };
         s->port = mt_port_new(&o);
-        s->integration = (struct mt_integration){.identifier = o.identifier, .type = o.type, .version = o.version};
+        s->integration =
+            (struct mt_integration){.identifier = o.identifier, .type = o.type, .version = o.version};
         s->appliers = mt_appliers_new(APPLIERS, QUEUED_CHUNKS);
         s->produced = mt_keyset_new();
         s->targets = mt_keyset_new();
