@@ -176,16 +176,16 @@ static int give_error(lua_State *L, struct mt_script_request *r)
 
 static void note_trace(lua_State *L, const struct mt_script_request *r, const char *shown)
 {
-    char text[400];
+    char text[480];
     long long ms = (long long)((mt_now_ns() - r->started) / 1000000);
     if (r->failed) { /* most errors of net/ begin with method and URL themselves */
         char head[MT_FOREIGN + 32];
         const int n = snprintf(head, sizeof head, "%s %s: ", r->method, shown);
         const bool twice = n > 0 && n < (int)sizeof head && strncmp(r->err.text, head, (size_t)n) == 0;
-        snprintf(text, sizeof text, "%s %.240s: %.140s, after %lld ms", r->method, shown,
+        snprintf(text, sizeof text, "%.16s %.240s: %.140s, after %lld ms", r->method, shown,
                  r->err.text + (twice ? n : 0), ms);
     } else {
-        snprintf(text, sizeof text, "%s %.240s: HTTP %d, %lld ms%s", r->method, shown, r->response.status, ms,
+        snprintf(text, sizeof text, "%.16s %.240s: HTTP %d, %lld ms%s", r->method, shown, r->response.status, ms,
                  r->response.attempts > 1 ? ", retried" : "");
     }
     mt_task_trace(mt_vm_running(L), mt_mask(text));
