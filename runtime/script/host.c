@@ -27,59 +27,28 @@ static int load_main(lua_State *L)
     return 0;
 }
 
-struct told {
-    struct mt_vm *vm;
-    int status;
-    char *text;
-};
-
-/* Message handler: while the stack is still there. */
-static int tell(lua_State *L)
-{
-    struct mt_vm *vm = mt_vm_of(L);
-    char text[128];
-    if (vm->kill && vm->kill_text[0])
-        lua_pushstring(L, vm->kill_text);
-    else if (vm->kill)
-        lua_pushstring(L, mt_budget_text(vm, text, sizeof text));
-    else
-        luaL_tolstring(L, 1, NULL);
-    vm->relaxed = true;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &mt_reg_trace);
-    lua_rawgeti(L, -1, 1);
-    if (!lua_isnil(L, -1) && lua_rawequal(L, -1, 1)) {
-        lua_rawgeti(L, -2, 2);
-        lua_pushfstring(L, "%s\n%s", lua_tostring(L, 2), lua_tostring(L, -1));
-    } else {
-        lua_pushvalue(L, 2);
-    }
-    luaL_traceback(L, L, lua_tostring(L, -1), 1);
-    return 1;
-}
-
+/* main.lua runs in a coroutine of its own: unlike the stack below a lua_pcall, a coroutine's is still there
+ * after an error of memory, so that this too has its file and line. */
 static enum mt_rc load(struct mt_vm *vm, struct mt_err *err)
 {
     lua_State *L = vm->L;
-    mt_budget_hook(L);
+    int results;
+    mt_budget_hook(L); /* coroutines inherit it */
+    lua_State *co = lua_newthread(L);
     vm->loading = true;
     mt_budget_enter(vm);
-    lua_pushcfunction(L, tell);
-    lua_pushcfunction(L, load_main);
-    int status = lua_pcall(L, 0, 0, 1);
+    lua_pushcfunction(co, load_main);
+    int status = lua_resume(co, L, 0, &results);
     mt_budget_leave(vm);
     vm->loading = false;
     if (status == LUA_OK && !vm->kill) {
         lua_settop(L, 0);
         return MT_OK;
     }
-    char text[128];
-    const char *message = status != LUA_OK ? lua_tostring(L, -1) : NULL;
-    if (status == LUA_ERRMEM || !message)
-        message = mt_budget_text(vm, text, sizeof text);
-    char *masked = mt_mask(mt_strdup(message));
+    char *text = mt_failure_text(vm, NULL, co, status);
     const enum mt_rc rc =
-        mt_fail(err, MT_ESCRIPT, "%s: %s", vm->options.name ? vm->options.name : "bundle", masked);
-    free(masked);
+        mt_fail(err, MT_ESCRIPT, "%s: %s", vm->options.name ? vm->options.name : "bundle", text);
+    free(text);
     return rc;
 }
 

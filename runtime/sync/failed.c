@@ -220,6 +220,24 @@ struct sending {
     bool last; /* the outcome counts */
 };
 
+/* An entity's identifier for a message; the caller frees it. */
+static char *name_of(struct mt_slice json)
+{
+    struct mt_doc *doc = NULL;
+    struct mt_buf text;
+    mt_buf_init(&text, BODY_MAX);
+    mt_doc_parse_copy(json, NULL, &doc, NULL);
+    struct mt_val identifier = member_of(doc, "identifier");
+    if (mt_val_is(identifier, MT_STRING))
+        mt_buf_put(&text, mt_val_string(identifier));
+    else if (identifier.doc)
+        mt_val_write(identifier, &text);
+    char *name = mt_format("%.*s", (int)(text.n > MT_FOREIGN ? MT_FOREIGN : text.n), text.p ? text.p : "");
+    mt_buf_fini(&text);
+    mt_doc_unref(doc);
+    return name;
+}
+
 static void flush(struct sending *g)
 {
     if (g->count)
@@ -233,9 +251,10 @@ static void flush(struct sending *g)
             atomic_fetch_add(record->created ? &report->created : &report->updated, 1);
         } else if (g->last && !atomic_load(&g->s->canceled)) {
             atomic_fetch_add(&report->load_failed, 1);
-            mt_session_error(g->s, record->r->kind, "Port refused entity %.*s of blueprint %s: %s",
-                             (int)(item->json.n > MT_FOREIGN ? MT_FOREIGN : item->json.n), item->json.p,
+            char *name = name_of(item->json);
+            mt_session_error(g->s, record->r->kind, "Port refused entity %s of blueprint %s: %s", name,
                              g->blueprint, item->error ? item->error : "no reason given");
+            free(name);
         }
         free(item->error);
         free(item->identifier);

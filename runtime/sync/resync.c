@@ -2,6 +2,7 @@
  * case with a state at Port and a report. Called by the CLI; the calling thread becomes the loop's. */
 #include "sync/resync.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -167,7 +168,7 @@ static enum mt_rc make_parent(const char *path, struct mt_err *err)
         *slash = '\0';
         struct stat st;
         if (mkdir(copy, 0777) != 0 && (stat(copy, &st) != 0 || !S_ISDIR(st.st_mode)))
-            rc = mt_fail(err, MT_EIO, "cannot make the folder %s for %s", copy, path);
+            rc = mt_fail(err, MT_EIO, "cannot make the folder %s for %s: %s", copy, path, strerror(errno));
         *slash = '/';
     }
     free(copy);

@@ -70,11 +70,12 @@ struct mt_session {
     char before[40], event_id[37];
     struct mt_upsert_options upsert;
 
-    atomic_bool canceled; /* by a signal, or because Port is gone */
-    atomic_int signal;    /* the one that cancelled; 0: none did */
-    atomic_uint refusals; /* bulks in a row that Port answered with 500 for good */
-    atomic_uint blind;    /* searches in a row that failed for good */
-    struct mt_run *run;   /* loop thread: the handler at work, cancelled by a signal */
+    atomic_bool canceled;      /* by a signal, or because Port is gone */
+    atomic_int signal;         /* the one that cancelled; 0: none did */
+    atomic_bool record_broken; /* the state file could not be written, and that was said */
+    atomic_uint refusals;      /* bulks in a row that Port answered with 500 for good */
+    atomic_uint blind;         /* searches in a row that failed for good */
+    struct mt_run *run;        /* loop thread: the handler at work, cancelled by a signal */
 
     pthread_mutex_t lock;
     struct mt_keyset

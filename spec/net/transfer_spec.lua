@@ -100,7 +100,7 @@ describe("a request", function()
     local res = fetch("--max-body", 1000000, "--retries", 3, "--base", 1, url .. "/bomb?mb=200")
     assert.are.equal("limit", res[1].error)
     assert.matches("^GET http://127.0.0.1:%d+/bomb%?mb=200: " ..
-      "the body of the answer is larger than 977 KB %(decoded%), the limit of this request %(1 attempt%)$", res[1].text)
+      "the body of the answer is larger than 977 KB %(decoded%), the limit of this request %(max_body%) %(1 attempt%)$", res[1].text)
     assert.is_true(res.stats.bytes <= 1000000)
     assert.are.equal(1, res.stats.requests)
     assert.are.equal("limit", fetch("--max-body", 1023, url .. "/big?kb=1")[1].error)

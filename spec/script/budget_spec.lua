@@ -125,7 +125,7 @@ describe("a memory bomb ends with the memory budget, file and line:", function()
   it("while the bundle loads", function()
     local run = bundle.run("local t = {}\nwhile true do t[#t + 1] = {} end", { args = { "--load", "20000", "--memory", "8388608" } })
     assert.are.equal(1, run.code)
-    assert.is_truthy(run.loads[1]:find "memory budget of 8 MiB is spent", run.loads[1])
+    assert.is_truthy(run.loads[1]:find "main%.lua:2: memory budget of 8 MiB is spent", run.loads[1])
   end)
 
   it("one that is caught once leaves the handler at work", function()

@@ -46,7 +46,7 @@ describe("the fault matrix #slow", function()
     api:fault(faults)
     local path = sync.bundle { dir = cwd .. "/demo", main = case.main or MAIN }
     local command, options = sync.command(path, api, cwd)
-    local process = support.spawn(command, options)
+    local process = support.spawn({ "sh", "-c", 'echo started; exec "$0" "$@"', table.unpack(command) }, options)
     return function()
       local code = process:wait(100)
       api:stop()
