@@ -26,7 +26,8 @@ await Promise.all(Array.from({ length: 5 }, async () => {
     const body = bodies[next++];
     const { status, text } = await call('POST', `/v1/blueprints/${blueprint}/entities/bulk?upsert=true&merge=true&create_missing_related_entities=true&validation_only=false`,
       body, { authorization: `Bearer ${token}` });
-    if (status >= 300) throw new Error(`${status} ${text.slice(0, 300)}`);
+    const { errors } = JSON.parse(text);
+    if (status >= 300 || (errors && errors.length)) throw new Error(`${status} ${text.slice(0, 300)}`);
   }
 }));
 console.log(Number(process.hrtime.bigint() - started) / 1e9);
