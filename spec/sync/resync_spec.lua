@@ -139,6 +139,15 @@ describe("resync", function()
     assert.is_truthy(result.err:find("45", 1, true), result.err)
   end)
 
+  it("R-ENT-06 an empty field that the blueprint requires is an error, not a warning", function()
+    local path = sync.bundle { dir = cwd .. "/demo", mapping = sync.mapping:gsub("url: .url", "url: .nope"),
+      blueprints = sync.blueprints:gsub('("label":{"type":"string"}},"required":%[)%]', '%1"url"]') }
+    api:put("item", sync.items(3))
+    local result = run(path)
+    assert.equal(1, result.code)
+    assert.is_truthy(result.err:find("ERROR kind item: properties.url is empty for 3 of 3 entities", 1, true), result.err)
+  end)
+
   it("two resyncs of one identifier on one state file exclude each other; the second says who holds it", function()
     local slow = sync.api("--latency", "400")
     slow:put("item", sync.items(60))
@@ -244,6 +253,28 @@ end)
 end)
 
 describe("plan", function()
+  it("--json gives one change a line, then the report", function()
+    local api, cwd = sync.api(), support.tmpdir()
+    local path = sync.bundle { dir = cwd .. "/demo" }
+    local items = sync.items(2)
+    api:put("item", items)
+    assert.equal(0, sync.resync(path, api, cwd).code)
+    items[1].name = "renamed"
+    items[2] = { id = 3, name = "new" }
+    api:put("item", items)
+    local result = sync.resync(path, api, cwd, { command = "plan" })
+    assert.equal(2, result.code, result.err)
+    local found = {}
+    for _, line in ipairs(support.json.lines(result.out)) do
+      if line.change then found[line.change .. " " .. line.blueprint .. "/" .. line.identifier] = line end
+    end
+    assert.same({ { path = "title", from = "item 1", to = "renamed" } }, found["update item/1"].fields)
+    assert.is_truthy(found["create item/3"])
+    assert.is_truthy(found["delete item/2"].reason)
+    assert.equal(1, sync.kind(result, "item").deleted)
+    api:stop()
+  end)
+
   it("lists creates, updates field by field and deletes with their reason, and changes nothing", function()
     local api, cwd = sync.api(), support.tmpdir()
     local path = sync.bundle { dir = cwd .. "/demo" }
