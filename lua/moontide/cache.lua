@@ -1,5 +1,5 @@
 -- tide.cache: results kept in memory for one resync. The host clears it at the start and the end of a resync
--- (cache_generation).
+-- (cache_generation, on_cache_clear): a bundle that waits for its next resync holds none.
 --
 -- One call a key is on its way at a time: who comes meanwhile waits for it. Errors are not kept, nor is a result
 -- that came about with a failed request: a later caller would take it for whole. What failed inside is a fault in
@@ -11,6 +11,14 @@ local options = require "moontide.options"
 local cache = {}
 
 local NAMES = { ttl = "number", key = "function" }
+
+local memos = setmetatable({}, { __mode = "k" }) -- { entries, generation } of each memoized function
+
+core.on_cache_clear(function()
+  for memo in pairs(memos) do
+    memo.entries = {}
+  end
+end)
 
 -- Arguments as one string; lengths keep "a","bc" and "ab","c" apart.
 local function default_key(...)
@@ -94,22 +102,23 @@ function cache.memoize(fn, opts)
   if ttl and (ttl <= 0 or ttl ~= ttl) then
     error("cache.memoize: ttl is a number of seconds above 0", 2)
   end
-  local entries, generation = {}, core.cache_generation()
+  local memo = { entries = {}, generation = core.cache_generation() }
+  memos[memo] = true
   return function(...)
     local key = key_of(...)
     if type(key) ~= "string" and math.type(key) ~= "integer" then
       error(("cache.memoize: key gave a %s, a string or an integer was expected"):format(type(key)), 2)
     end
     while true do
-      if generation ~= core.cache_generation() then
-        entries, generation = {}, core.cache_generation()
+      if memo.generation ~= core.cache_generation() then
+        memo.entries, memo.generation = {}, core.cache_generation()
       end
-      local call = entries[key]
+      local call = memo.entries[key]
       if call and call.expires and call.expires <= core.monotonic() then
         call = nil
       end
       if not call then
-        return lead(entries, { key = key, waiters = {} }, ttl, fn, ...)
+        return lead(memo.entries, { key = key, waiters = {} }, ttl, fn, ...)
       end
       if not call.state then
         wait(call)

@@ -44,6 +44,13 @@ const char *mt_config_text(const struct mt_config *c, const char *name)
 int64_t mt_config_int(const struct mt_config *c, const char *name)
 {
     int64_t value = 0;
+    bool exact = strcmp(name, "scheduled_resync_interval_seconds") == 0;
+    if (exact || strcmp(name, "scheduled_resync_interval") == 0) {
+        const char *interval = value_of(c, "scheduled_resync_interval");
+        if (!interval || !mt_setting_duration(mt_slice_of(interval), &value))
+            return 0;
+        return exact ? value : (value + 59) / 60;
+    }
     const char *text = mt_config_text(c, name);
     return text && mt_setting_int(mt_slice_of(text), &value) ? value : 0;
 }
@@ -58,6 +65,22 @@ bool mt_config_bool(const struct mt_config *c, const char *name)
 bool mt_config_embedded(const struct mt_config *c)
 {
     return c->embedded;
+}
+
+struct mt_key mt_config_digest(const struct mt_config *c)
+{
+    struct mt_key values = mt_val_digest(mt_config_integration(c));
+    struct mt_slice *parts = mt_alloc((mt_setting_count + (size_t)4) * sizeof *parts);
+    size_t n = 0;
+    for (unsigned i = 0; i < mt_setting_count; i++)
+        parts[n++] = mt_slice_of(c->values[i] ? c->values[i] : "\n"); /* no value has a line end alone */
+    parts[n++] = mt_slice_of(c->type);
+    parts[n++] = mt_slice_of(c->version);
+    parts[n++] = mt_slice_of(c->identifier);
+    parts[n++] = (struct mt_slice){(const char *)&values, sizeof values};
+    struct mt_key key = mt_key_of(parts, n);
+    free(parts);
+    return key;
 }
 
 const char *mt_config_type(const struct mt_config *c)
@@ -135,10 +158,12 @@ static void check_identity(struct mt_config *c)
 {
     const char *type = value_of(c, "integration.type"), *version = value_of(c, "integration.version");
     const char *identifier = value_of(c, "integration.identifier");
-    c->type = mt_strdup(type && *type ? type : mt_bundle_type(c->bundle));
+    c->type = mt_strdup(type && *type ? type : c->bundle ? mt_bundle_type(c->bundle) : "moontide");
     for (char *p = c->type; *p; p++)
         *p = (char)tolower((unsigned char)*p);
-    c->version = mt_strdup(version && *version ? version : mt_bundle_version(c->bundle));
+    c->version = mt_strdup(version && *version ? version
+                           : c->bundle         ? mt_bundle_version(c->bundle)
+                                               : MT_VERSION);
     c->identifier =
         identifier && *identifier ? mt_strdup(identifier) : mt_format("my-%s-integration", c->type);
     const char *const names[] = {"integration.type", "integration.version", "integration.identifier"};
@@ -163,11 +188,12 @@ static void warn_tls(const struct mt_config *c, const char *name, const char *ef
                            leaf->source, name, effect);
 }
 
-/* What settings say together (R-CFG-09…11, R-LIS-02). */
-static void check_together(struct mt_config *c)
+/* What moontide does not serve, with what to do instead; a listener that needs an address (R-LIS-01,
+ * R-LIS-02).
+ */
+static void check_listener(struct mt_config *c)
 {
     const struct mt_sources *s = &c->sources;
-    struct mt_val spec = mt_bundle_spec(c->bundle), v;
     struct mt_leaf *leaf = mt_sources_below(s, "event_listener");
     if (leaf && !mt_sources_find(s, "event_listener.type"))
         mt_sources_problem(
@@ -175,8 +201,68 @@ static void check_together(struct mt_config *c)
             "%s: event_listener.type must be given with other settings of the event listener (R-LIS-02): "
             "OCEAN__EVENT_LISTENER__TYPE=POLLING",
             leaf->source);
-    leaf = mt_sources_find(s, "runtime");
-    if (leaf && strcmp(value_of(c, "runtime"), "Saas") == 0) {
+    const char *type = value_of(c, "event_listener.type");
+    leaf = mt_sources_find(s, "event_listener.type");
+    if (leaf && (strcmp(type, "KAFKA") == 0 || strcmp(type, "ACTIONS_ONLY") == 0))
+        mt_sources_problem(
+            s, true, false, leaf->file, leaf->line,
+            "%s: moontide does not serve the event listener %s: use POLLING, which asks Port for "
+            "requests, or WEBHOOK, to which Port sends them",
+            leaf->source, type);
+    if (leaf && strcmp(type, "WEBHOOK") == 0 && !mt_sources_find(s, "event_listener.app_host"))
+        mt_sources_problem(s, true, true, leaf->file, leaf->line,
+                           "%s: WEBHOOK needs the address at which Port reaches this process (R-LIS-01): set "
+                           "OCEAN__EVENT_LISTENER__APP_HOST=https://…",
+                           leaf->source);
+    leaf = mt_sources_find(s, "integration.incremental_sync_enabled");
+    if (leaf && mt_config_bool(c, "integration.incremental_sync_enabled"))
+        mt_sources_problem(s, true, false, leaf->file, leaf->line,
+                           "%s: moontide does not serve incremental syncs: unset it; for fresher data give "
+                           "whole resyncs a shorter scheduled_resync_interval",
+                           leaf->source);
+}
+
+/* Defaults that follow from another setting. */
+static void fill_defaults(struct mt_config *c)
+{
+    static const struct {
+        const char *type;
+        bool resync, webhooks, actions;
+    } table[] = {/* R-LIS-01 */
+                 {"POLLING", true, true, true},         {"KAFKA", true, true, true},
+                 {"WEBHOOK", true, true, true},         {"ONCE", true, false, false},
+                 {"WEBHOOKS_ONLY", false, true, false}, {"ACTIONS_ONLY", false, false, true}};
+    const char *type = value_of(c, "event_listener.type");
+    struct {
+        const char *name;
+        bool value;
+    } list[4] = {{"disable_ip_outbound_blocker", strcmp(value_of(c, "runtime"), "Saas") != 0}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (strcmp(table[i].type, type) == 0) {
+            list[1].name = "event_listener.should_resync";
+            list[1].value = table[i].resync;
+            list[2].name = "event_listener.should_process_webhooks";
+            list[2].value = table[i].webhooks;
+            list[3].name = "event_listener.should_run_actions";
+            list[3].value = table[i].actions;
+        }
+    for (size_t i = 0; i < 4; i++) {
+        int at = list[i].name ? mt_setting_find(list[i].name) : -1;
+        if (at >= 0 && !c->values[at])
+            c->values[at] = mt_strdup(list[i].value ? "true" : "false");
+    }
+}
+
+/* What settings say together (R-CFG-09…11, R-LIS-02). */
+static void check_together(struct mt_config *c)
+{
+    const struct mt_sources *s = &c->sources;
+    struct mt_val spec = {NULL, 0}, v;
+    if (c->bundle)
+        spec = mt_bundle_spec(c->bundle);
+    check_listener(c);
+    struct mt_leaf *leaf = mt_sources_find(s, "runtime");
+    if (leaf && c->bundle && strcmp(value_of(c, "runtime"), "Saas") == 0) {
         if (!spec.doc)
             mt_sources_problem(s, true, false, leaf->file, leaf->line,
                                "%s: runtime Saas needs .port/spec.yaml (R-CFG-10)", leaf->source);
@@ -186,7 +272,7 @@ static void check_together(struct mt_config *c)
                                mt_bundle_spec_file(c->bundle));
     }
     leaf = mt_sources_find(s, "actions_processor.enabled");
-    if (leaf && mt_config_bool(c, "actions_processor.enabled") &&
+    if (leaf && c->bundle && mt_config_bool(c, "actions_processor.enabled") &&
         !(spec.doc && mt_val_member(spec, MT_SLICE("actionsProcessingEnabled"), &v) && mt_val_true(v)))
         mt_sources_problem(
             s, true, false, leaf->file, leaf->line,
@@ -221,6 +307,7 @@ static struct mt_config *load(const struct mt_bundle *bundle, char **environ_lis
     check_port(c);
     check_identity(c);
     check_together(c);
+    fill_defaults(c);
     c->integration = mt_values_read(&c->sources, bundle);
     mt_settings_name_unknown(&c->sources);
     return c;

@@ -1,5 +1,5 @@
-/* The settings of Ocean that moontide knows (R-CFG-07, R-CFG-08), and two of its own. Called by config.c; the
- * table is read by any thread. */
+/* The settings of Ocean that moontide knows (R-CFG-07, R-CFG-08), and a few of its own. Called by config.c;
+ * the table is read by any thread. */
 #include "bundle/settings.h"
 
 #include <ctype.h>
@@ -9,6 +9,8 @@
 
 #include "base/memory.h"
 #include "bundle/spelling.h"
+
+enum { LONGEST_DURATION = 10 * 366 * 86400 }; /* nobody means more than ten years */
 
 const struct mt_setting mt_settings[] = {
     {"port.client_id", MT_SET_TEXT, NULL, NULL, 0, true},
@@ -35,7 +37,7 @@ const struct mt_setting mt_settings[] = {
      false}, /* Ocean's default is true */
     {"initialize_port_resources", MT_SET_BOOL, "true", NULL, 0, false},
     {"create_port_resources_origin", MT_SET_CHOICE, NULL, "Empty|Default|Ocean|Port", 0, false},
-    {"scheduled_resync_interval", MT_SET_INT, NULL, NULL, 1, false},
+    {"scheduled_resync_interval", MT_SET_DURATION, NULL, NULL, 1, false},
     {"status_heartbeat_interval_seconds", MT_SET_INT, "10", NULL, 1, false},
     {"client_timeout", MT_SET_INT, "60", NULL, 1, false},
     {"send_raw_data_examples", MT_SET_BOOL, "true", NULL, 0, false},
@@ -73,11 +75,20 @@ const struct mt_setting mt_settings[] = {
     {"ssl.third_party.x509.strict", MT_SET_BOOL, "true", NULL, 0, false},
     {"process_execution_mode", MT_SET_TEXT, NULL, NULL, 0, false}, /* removed by Ocean, R-CFG-11 */
     {"application.log_level", MT_SET_CHOICE, "INFO", "DEBUG|INFO|WARNING|ERROR|CRITICAL", 0, false},
-    {"application.port", MT_SET_INT, "8000", NULL, 0, false},
+    {"application.port", MT_SET_PORT, "8000", NULL, 0, false},
     {"application.enable_http_logging", MT_SET_BOOL, "true", NULL, 0, false},
-    {"state_file", MT_SET_TEXT, ".moontide/state.db", NULL, 0, false}, /* ours */
+    /* ours */
+    {"state_file", MT_SET_TEXT, ".moontide/state.db", NULL, 0, false},
+    {"admin.listen", MT_SET_LISTEN, "127.0.0.1:8001", NULL, 0, false},
+    {"log.format", MT_SET_CHOICE, "text", "text|json", 0, false},
+    {"max_concurrent_resyncs", MT_SET_INT, "4", NULL, 1, false},
+    {"reload.drain_seconds", MT_SET_INT, "600", NULL, 0, false},
 };
 const unsigned mt_setting_count = sizeof mt_settings / sizeof *mt_settings;
+
+/* Of the process, not of one of its bundles. */
+static const char *const of_process[] = {"application.port", "application.log_level",  "admin.listen",
+                                         "log.format",       "max_concurrent_resyncs", NULL};
 
 /* Sections whose members later parts of Ocean define (R-LIS-01, its sections 15 and 17): accepted and kept as
  * they are. */
@@ -90,6 +101,14 @@ int mt_setting_find(const char *name)
         if (strcmp(mt_settings[i].name, name) == 0)
             return (int)i;
     return -1;
+}
+
+bool mt_setting_of_process(const char *name)
+{
+    for (const char *const *p = of_process; *p; p++)
+        if (strcmp(*p, name) == 0)
+            return true;
+    return false;
 }
 
 /* ---- spellings ---- */
@@ -182,6 +201,47 @@ static char *interval(struct mt_slice text)
     return mt_format("%lld", (long long)(value * scale));
 }
 
+/* "90", "45s", "2h", "1d", "1w" (R-LIS-21): seconds, a bare number counts minutes. */
+bool mt_setting_duration(struct mt_slice text, int64_t *out_seconds)
+{
+    static const struct {
+        char unit;
+        int64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
+    int64_t scale = 60, value;
+    text = trim(text);
+    for (size_t i = 0; text.n && i < sizeof units / sizeof *units; i++)
+        if (text.p[text.n - 1] == units[i].unit) {
+            scale = units[i].seconds;
+            text.n--;
+            break;
+        }
+    if (!text.n || !isdigit((unsigned char)text.p[text.n - 1]) || !mt_setting_int(text, &value) ||
+        value < 1 || value > LONGEST_DURATION / scale)
+        return false;
+    *out_seconds = value * scale;
+    return true;
+}
+
+/* HOST:PORT or [IPV6]:PORT; empty: nowhere. */
+static bool is_listen(struct mt_slice text)
+{
+    const char *colon = text.n ? memrchr(text.p, ':', text.n) : NULL;
+    int64_t port;
+    if (!text.n)
+        return true;
+    if (!colon || colon == text.p || !isdigit((unsigned char)colon[1]))
+        return false;
+    struct mt_slice host = {text.p, (size_t)(colon - text.p)};
+    if (!mt_setting_int((struct mt_slice){colon + 1, text.n - host.n - 1}, &port) || port > 65535)
+        return false;
+    bool bracketed = host.p[0] == '[' && host.p[host.n - 1] == ']' && host.n > 2;
+    for (size_t i = 0; i < host.n; i++)
+        if ((unsigned char)host.p[i] <= ' ' || (!bracketed && strchr(":[]/@", host.p[i])))
+            return false;
+    return true;
+}
+
 static bool is_choice(const char *choices, const char *text)
 {
     size_t n = strlen(text);
@@ -212,6 +272,11 @@ char *mt_setting_value(const struct mt_sources *s, const struct mt_setting *sett
         if (leaf->text && mt_setting_int(text, &whole) && whole >= setting->least)
             value = mt_format("%lld", (long long)whole);
         break;
+    case MT_SET_PORT:
+        snprintf(wanted, sizeof wanted, "a port: 1 to 65535, or 0 for any that is free");
+        if (leaf->text && mt_setting_int(text, &whole) && whole >= 0 && whole <= 65535)
+            value = mt_format("%lld", (long long)whole);
+        break;
     case MT_SET_NUMBER:
         snprintf(wanted, sizeof wanted, "a number of at least %lld", setting->least);
         if (leaf->text && is_number(text, &number) && number >= (double)setting->least)
@@ -231,6 +296,17 @@ char *mt_setting_value(const struct mt_sources *s, const struct mt_setting *sett
         snprintf(wanted, sizeof wanted, "one of %s", setting->choices);
         if (leaf->text && is_choice(setting->choices, leaf->text))
             value = mt_strdup(leaf->text);
+        break;
+    case MT_SET_DURATION:
+        snprintf(wanted, sizeof wanted, "minutes, or a number with its unit: 45s, 90m, 2h, 1d, 1w");
+        if (leaf->text && mt_setting_duration(text, &whole))
+            value = mt_format("%llds", (long long)whole);
+        break;
+    case MT_SET_LISTEN:
+        snprintf(wanted, sizeof wanted,
+                 "HOST:PORT as in 127.0.0.1:8001, [::1]:8001 or 0.0.0.0:0, or nothing");
+        if (leaf->text && is_listen(trim(text)))
+            value = mt_slice_dup(trim(text));
         break;
     case MT_SET_INTERVAL:
         snprintf(wanted, sizeof wanted, "15m, 30m or 1h");

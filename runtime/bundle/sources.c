@@ -1,7 +1,8 @@
 /* Sources of settings, lowest first: the bundle's config.yaml, .env of the bundle, .env of the working
- * directory, the environment, flags (R-CFG-01…06). OCEAN__ and MOONTIDE__ names mean the same; within one
- * source MOONTIDE__ wins. A section may be given as JSON; members given by their own variables override it
- * (R-CFG-03). Called by config.c. */
+ * directory, the environment, variables that name the bundle (MOONTIDE__BUNDLES__NAME__…, wherever they are),
+ * flags (R-CFG-01…06). OCEAN__ and MOONTIDE__ names mean the same; within one source MOONTIDE__ wins. A
+ * section may be given as JSON; members given by their own variables override it (R-CFG-03). Called by
+ * config.c. */
 #include "bundle/sources.h"
 
 #include <ctype.h>
@@ -13,6 +14,7 @@
 
 #include "base/memory.h"
 #include "bundle/dotenv.h"
+#include "bundle/settings.h"
 #include "bundle/spelling.h"
 #include "bundle/yaml.h"
 
@@ -21,13 +23,23 @@ enum { DEEPEST = 16 };
 static const char CONFIG[] = "integration.config";
 
 /* Names that hold members instead of a value. */
-static const char *const sections[] = {"port",          "integration",
-                                       CONFIG,          "event_listener",
-                                       "metrics",       "ssl",
-                                       "ssl.port",      "ssl.third_party",
-                                       "ssl.port.x509", "ssl.third_party.x509",
-                                       "streaming",     "actions_processor",
-                                       "live_events",   NULL};
+static const char *const sections[] = {"port",
+                                       "integration",
+                                       CONFIG,
+                                       "event_listener",
+                                       "metrics",
+                                       "ssl",
+                                       "ssl.port",
+                                       "ssl.third_party",
+                                       "ssl.port.x509",
+                                       "ssl.third_party.x509",
+                                       "streaming",
+                                       "actions_processor",
+                                       "live_events",
+                                       "admin",
+                                       "log",
+                                       "reload",
+                                       NULL};
 
 void mt_sources_problem(const struct mt_sources *s, bool error, bool missing, const char *file, unsigned line,
                         const char *format, ...)
@@ -78,9 +90,26 @@ struct mt_leaf *mt_sources_below(const struct mt_sources *s, const char *section
     return NULL;
 }
 
+/* With several bundles, what is the process's is not taken from what one of them says for itself. */
+static bool is_foreign(const struct mt_sources *s, const char *path, bool own, const char *source,
+                       const char *file, unsigned line)
+{
+    if (!s->several || !own || !mt_setting_of_process(path))
+        return false;
+    mt_sources_problem(s, false, false, file, line,
+                       "%s: it has no effect: %s is the process's, which runs several bundles (set it in the "
+                       "environment or in the working directory's .env)",
+                       source, path);
+    return true;
+}
+
 /* Takes the leaf's texts over. */
 static void put(struct mt_sources *s, struct mt_leaf leaf)
 {
+    if (is_foreign(s, leaf.path, leaf.own, leaf.source, leaf.file, leaf.line)) {
+        free_leaf(&leaf);
+        return;
+    }
     for (size_t i = 0; i < s->count; i++)
         if (strcmp(s->leaves[i].path, leaf.path) == 0) {
             free_leaf(&s->leaves[i]);
@@ -119,18 +148,19 @@ static char *scalar_text(struct mt_val v)
 
 /* ---- variables ---- */
 
-static void put_variable(struct mt_sources *s, const char *name, size_t name_length, struct mt_slice text,
-                         const char *file, const char *shown, unsigned line)
+static void put_variable(struct mt_sources *s, struct mt_slice name, struct mt_slice text,
+                         struct mt_variable origin, const char *shown)
 {
     if (s->variable_count == s->variable_room) {
         s->variable_room = s->variable_room ? s->variable_room * 2 : 64;
         s->variables = mt_realloc(s->variables, s->variable_room * sizeof *s->variables);
     }
-    char *copy = mt_slice_dup((struct mt_slice){name, name_length});
-    s->variables[s->variable_count++] = (struct mt_variable){
-        copy, mt_slice_dup(text),
-        shown ? mt_format("%s:%u: %s", shown, line, copy) : mt_format("environment variable %s", copy),
-        mt_strdup(file), line};
+    origin.name = mt_slice_dup(name);
+    origin.text = mt_slice_dup(text);
+    origin.source = shown ? mt_format("%s:%u: %s", shown, origin.line, origin.name)
+                          : mt_format("environment variable %s", origin.name);
+    origin.file = mt_strdup(origin.file);
+    s->variables[s->variable_count++] = origin;
 }
 
 static const struct mt_variable *find_variable(const struct mt_sources *s, struct mt_slice name)
@@ -144,25 +174,29 @@ static const struct mt_variable *find_variable(const struct mt_sources *s, struc
 struct dotenv {
     struct mt_sources *s;
     const char *shown; /* for messages: its path */
-    const char *file;  /* for findings: ".env" when it is the bundle's */
+    bool shared, ours;
 };
+
+static char dotenv_name[] = ".env";
 
 static void dotenv_each(void *ud, struct mt_slice name, struct mt_slice value, unsigned line)
 {
     struct dotenv *d = ud;
-    put_variable(d->s, name.p, name.n, value, d->file, d->shown, line);
+    struct mt_variable origin = {
+        .file = d->ours ? dotenv_name : NULL, .line = line, .shared = d->shared, .ours = d->ours};
+    put_variable(d->s, name, value, origin, d->shown);
 }
 
 static void dotenv_bad(void *ud, unsigned line, const char *why)
 {
     struct dotenv *d = ud;
-    mt_sources_problem(d->s, false, false, d->file, line, "%s:%u: the line is ignored: %s", d->shown, line,
-                       why);
+    mt_sources_problem(d->s, false, false, d->ours ? dotenv_name : NULL, line,
+                       "%s:%u: the line is ignored: %s", d->shown, line, why);
 }
 
-static void read_dotenv(struct mt_sources *s, const char *path, const char *shown, const char *file)
+static void read_dotenv(struct mt_sources *s, const char *path, const char *shown, bool shared, bool ours)
 {
-    struct dotenv d = {s, shown, file};
+    struct dotenv d = {s, shown, shared, ours};
     char chunk[4096];
     size_t n;
     FILE *in = fopen(path, "re");
@@ -173,7 +207,7 @@ static void read_dotenv(struct mt_sources *s, const char *path, const char *show
     while ((n = fread(chunk, 1, sizeof chunk, in)) > 0 && mt_buf_add(&text, chunk, n))
         ;
     if (ferror(in) || text.failed)
-        mt_sources_problem(s, true, false, file, 0,
+        mt_sources_problem(s, true, false, ours ? dotenv_name : NULL, 0,
                            "%s cannot be read: it must be a text file of at most 4 MiB", shown);
     else
         mt_dotenv_parse(mt_buf_slice(&text), dotenv_each, dotenv_bad, &d);
@@ -181,20 +215,23 @@ static void read_dotenv(struct mt_sources *s, const char *path, const char *show
     mt_buf_fini(&text);
 }
 
-static void read_variables(struct mt_sources *s, const struct mt_bundle *bundle, char **environ_list)
+void mt_sources_variables(struct mt_sources *s, const struct mt_bundle *bundle, char **environ_list)
 {
-    char here[PATH_MAX], *path = mt_format("%s/.env", mt_bundle_path(bundle));
-    bool known = getcwd(here, sizeof here) != NULL;
-    bool same = known && strcmp(here, mt_bundle_path(bundle)) == 0;
-    read_dotenv(s, path, same ? ".env" : path, ".env");
-    if (!same)
-        read_dotenv(s, ".env", ".env", NULL);
+    char here[PATH_MAX];
+    bool same = bundle && getcwd(here, sizeof here) && strcmp(here, mt_bundle_path(bundle)) == 0;
+    if (bundle && !same && !s->sealed) {
+        char *path = mt_format("%s/.env", mt_bundle_path(bundle));
+        read_dotenv(s, path, path, false, true);
+        free(path);
+    }
+    if (!s->sealed)
+        read_dotenv(s, ".env", ".env", true, same);
     for (char **e = environ_list; e && *e; e++) {
         const char *equals = strchr(*e, '=');
         if (equals)
-            put_variable(s, *e, (size_t)(equals - *e), mt_slice_of(equals + 1), NULL, NULL, 0);
+            put_variable(s, (struct mt_slice){*e, (size_t)(equals - *e)}, mt_slice_of(equals + 1),
+                         (struct mt_variable){.shared = true}, NULL);
     }
-    free(path);
 }
 
 /* ---- config.yaml and JSON sections ---- */
@@ -204,6 +241,7 @@ struct origin {
     const char *file;              /* NULL: no file */
     unsigned line;                 /* of a variable */
     const struct mt_keyset *lines; /* of a file */
+    bool own;                      /* as mt_leaf has it */
 };
 
 /* {{ from env NAME }} (R-CFG-05). Returns false when the text does not begin so; else *out is the variable,
@@ -241,7 +279,8 @@ static void put_value(struct mt_sources *s, const char *path, const char *origin
                                     .text = mt_strdup(variable->text),
                                     .source = mt_format("%s, named by %s", variable->source, o->what),
                                     .file = mt_strdup(o->file),
-                                    .line = line});
+                                    .line = line,
+                                    .own = o->own});
         return;
     }
     put(s, (struct mt_leaf){.path = mt_strdup(path),
@@ -250,7 +289,8 @@ static void put_value(struct mt_sources *s, const char *path, const char *origin
                             .source = o->lines ? mt_format("%s:%u: %s", o->what, line, original)
                                                : mt_strdup(o->what),
                             .file = mt_strdup(o->file),
-                            .line = line});
+                            .line = line,
+                            .own = o->own});
 }
 
 static void put_object(struct mt_sources *s, const char *path, const char *original, struct mt_val object,
@@ -295,7 +335,7 @@ static void read_config_yaml(struct mt_sources *s, const struct mt_bundle *bundl
     keep_doc(s, doc);
     if (mt_val_is(mt_doc_root(doc), MT_OBJECT)) {
         struct mt_keyset *lines = mt_yaml_lines(mt_buf_slice(&text));
-        struct origin o = {name, name, 0, lines};
+        struct origin o = {name, name, 0, lines, true};
         put_object(s, "", "", mt_doc_root(doc), &o, 0);
         mt_keyset_free(lines);
     } else if (!mt_val_is(mt_doc_root(doc), MT_NULL)) {
@@ -307,16 +347,15 @@ out:
 
 /* ---- variables as settings ---- */
 
-/* "port.client_id" of OCEAN__PORT__CLIENT_ID; NULL: not a setting. */
-static char *setting_path(const char *name, const char *prefix)
+char *mt_sources_setting(const char *variable, const char *prefix)
 {
     size_t n = strlen(prefix);
-    if (strncasecmp(name, prefix, n) != 0 || !name[n])
+    if (strncasecmp(variable, prefix, n) != 0 || !variable[n])
         return NULL;
-    char *path = mt_alloc(strlen(name) + 16), *to = path;
+    char *path = mt_alloc(strlen(variable) + 16), *to = path;
     if (strcmp(prefix, "APPLICATION__") == 0)
         to += sprintf(to, "application.");
-    for (const char *p = name + n; *p; p++)
+    for (const char *p = variable + n; *p; p++)
         if (p[0] == '_' && p[1] == '_') {
             *to++ = '.';
             p++;
@@ -326,7 +365,7 @@ static char *setting_path(const char *name, const char *prefix)
     return path;
 }
 
-static void put_section(struct mt_sources *s, const char *path, const struct mt_variable *v)
+static void put_section(struct mt_sources *s, const char *path, const struct mt_variable *v, bool own)
 {
     struct mt_doc *doc = NULL;
     struct mt_json_limits limits = {8 << 20, 64};
@@ -341,7 +380,7 @@ static void put_section(struct mt_sources *s, const char *path, const struct mt_
         return;
     }
     keep_doc(s, doc);
-    struct origin o = {v->source, v->file, v->line, NULL};
+    struct origin o = {v->source, v->file, v->line, NULL, own};
     put_object(s, path, "", mt_doc_root(doc), &o, 0);
 }
 
@@ -374,7 +413,7 @@ static void note(struct mt_sources *s, struct setting *list, size_t *count, char
     for (size_t i = 0; i < *count; i++)
         if (strcmp(list[i].path, path) == 0) {
             const struct mt_variable *old = &s->variables[list[i].variable], *new = &s->variables[variable];
-            bool one_source = (old->line != 0) == (new->line != 0) && (!old->file) == (!new->file);
+            bool one_source = (old->line != 0) == (new->line != 0) && old->ours == new->ours;
             bool weaker =
                 strncasecmp(old->name, "MOONTIDE__", 10) == 0 && strncasecmp(new->name, "OCEAN__", 7) == 0;
             if (!one_source || !weaker)
@@ -385,31 +424,45 @@ static void note(struct mt_sources *s, struct setting *list, size_t *count, char
     list[(*count)++] = (struct setting){path, variable, depth_of(path)};
 }
 
-static void put_variables(struct mt_sources *s)
+/* One layer: those of every bundle, or those that name this one, which are stronger whatever their section.
+ */
+static void put_variables(struct mt_sources *s, const char *const *prefixes, bool named)
 {
-    static const char *const prefixes[] = {"OCEAN__", "MOONTIDE__", "APPLICATION__"};
     struct setting *list = mt_alloc((s->variable_count + 1) * sizeof *list);
     size_t count = 0;
     for (size_t i = 0; i < s->variable_count; i++)
-        for (size_t p = 0; p < 3; p++) {
-            char *path = setting_path(s->variables[i].name, prefixes[p]);
-            if (path)
+        for (const char *const *prefix = prefixes; *prefix; prefix++) {
+            const char *name = s->variables[i].name;
+            if (!named && strncasecmp(name, MT_BUNDLES_PREFIX, sizeof MT_BUNDLES_PREFIX - 1) == 0)
+                continue;
+            char *path = mt_sources_setting(name, *prefix);
+            const struct mt_variable *v = &s->variables[i];
+            if (path && is_foreign(s, path, named || !v->shared, v->source, v->file, v->line))
+                free(path); /* told even when a common variable would have replaced it */
+            else if (path)
                 note(s, list, &count, path, i);
         }
     qsort(list, count, sizeof *list, by_depth);
     for (size_t i = 0; i < count; i++) {
         const struct mt_variable *v = &s->variables[list[i].variable];
+        bool own = named || !v->shared;
         if (is_section(list[i].path))
-            put_section(s, list[i].path, v);
+            put_section(s, list[i].path, v, own);
         else
             put(s, (struct mt_leaf){.path = mt_strdup(list[i].path),
                                     .text = mt_strdup(v->text),
                                     .source = mt_strdup(v->source),
                                     .file = mt_strdup(v->file),
-                                    .line = v->line});
+                                    .line = v->line,
+                                    .own = own});
         free(list[i].path);
     }
     free(list);
+}
+
+const char *mt_sources_prefix(const struct mt_sources *s)
+{
+    return s->several && s->prefix ? s->prefix : "OCEAN__";
 }
 
 static void put_flag(struct mt_sources *s, const char *path, const char *flag, const char *text)
@@ -421,9 +474,23 @@ static void put_flag(struct mt_sources *s, const char *path, const char *flag, c
 void mt_sources_read(struct mt_sources *s, const struct mt_bundle *bundle, char **environ_list,
                      const struct mt_config_flags *flags)
 {
-    read_variables(s, bundle, environ_list);
-    read_config_yaml(s, bundle);
-    put_variables(s);
+    static const char *const everyone[] = {"OCEAN__", "MOONTIDE__", "APPLICATION__", NULL};
+    s->several = flags && flags->several;
+    s->sealed = flags && flags->sealed;
+    mt_sources_variables(s, bundle, environ_list);
+    if (bundle)
+        read_config_yaml(s, bundle);
+    put_variables(s, everyone, false);
+    if (bundle) {
+        const char *name = mt_bundle_name(bundle);
+        char *upper = mt_config_variable_name(name);
+        s->prefix = mt_format("%s%s__", MT_BUNDLES_PREFIX, upper);
+        free(upper);
+        if (s->several)
+            mt_bundles_refuse_shared(s, bundle);
+        put_variables(s, (const char *const[]){s->prefix, NULL}, true);
+        mt_bundles_name_unknown(s, &name, 1, !s->several);
+    }
     if (flags) {
         put_flag(s, "port.base_url", "option --port-url", flags->port_url);
         put_flag(s, "state_file", "option --state", flags->state_file);
@@ -445,5 +512,6 @@ void mt_sources_fini(struct mt_sources *s)
         mt_doc_unref(s->docs[i]);
     free(s->leaves);
     free(s->variables);
+    free(s->prefix);
     free(s->docs);
 }

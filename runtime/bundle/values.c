@@ -198,10 +198,10 @@ static void write_configuration(struct reading *r, unsigned index, struct mt_val
             for (char *p = snake; *p; p++)
                 *p = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
             mt_sources_problem(r->s, true, true, file, spec_line(r, index),
-                               "%.*s is required and not set: set OCEAN__INTEGRATION__CONFIG__%s, or "
+                               "%.*s is required and not set: set %sINTEGRATION__CONFIG__%s, or "
                                "integration.config.%.*s in the "
                                "bundle's config.yaml",
-                               MT_FMT(name), snake, MT_FMT(name));
+                               MT_FMT(name), mt_sources_prefix(r->s), snake, MT_FMT(name));
         }
     }
     free(snake);
@@ -285,7 +285,7 @@ struct mt_doc *mt_values_read(const struct mt_sources *s, const struct mt_bundle
     struct mt_val list = {NULL, 0}, entry;
     struct mt_doc *doc = NULL;
     struct mt_err err;
-    const char *file = mt_bundle_spec_file(bundle);
+    const char *file = bundle ? mt_bundle_spec_file(bundle) : NULL;
     mt_build_object(r.b);
     if (!file) {
         write_unchecked(&r);
@@ -311,7 +311,7 @@ bool mt_values_sensitive(const struct mt_bundle *bundle, struct mt_slice name)
 {
     struct mt_val list, entry;
     struct mt_slice other;
-    if (!configurations_of(bundle, &list))
+    if (!bundle || !configurations_of(bundle, &list))
         return false;
     for (uint32_t i = 0; mt_val_index(list, i, &entry); i++)
         if (text_member(entry, "name", &other) && mt_slice_eq(name, other))

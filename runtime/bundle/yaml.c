@@ -529,23 +529,32 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
+enum mt_rc mt_yaml_read(struct mt_slice text, const char *name, struct mt_doc **out, struct mt_err *err)
+{
+    if (!ends_with(name, ".json"))
+        return mt_yaml_parse(text, name, out, err);
+    enum mt_rc rc = mt_doc_parse_copy(text, &(struct mt_json_limits){MOST_BYTES, MOST_DEPTH}, out, err);
+    if (rc != MT_OK) {
+        mt_err_context(err, "%s", name);
+        rc = rc == MT_EDATA ? MT_EINVAL : rc;
+        if (err)
+            err->rc = rc;
+    }
+    return rc;
+}
+
 enum mt_rc mt_yaml_read_file(const char *path, const char *name, struct mt_doc **out, struct mt_err *err)
 {
     struct mt_buf text;
     mt_buf_init(&text, MOST_BYTES);
     enum mt_rc rc = read_all(path, name, &text, err);
-    if (rc == MT_OK && ends_with(path, ".json")) {
-        rc = mt_doc_parse_copy(mt_buf_slice(&text), &(struct mt_json_limits){MOST_BYTES, MOST_DEPTH}, out,
-                               err);
-        if (rc != MT_OK) {
-            mt_err_context(err, "%s", name);
-            rc = rc == MT_EDATA ? MT_EINVAL : rc;
-            if (err)
-                err->rc = rc;
-        }
-    } else if (rc == MT_OK) {
-        rc = mt_yaml_parse(mt_buf_slice(&text), name, out, err);
-    }
+    if (rc == MT_OK)
+        rc = mt_yaml_read(mt_buf_slice(&text), name, out, err);
     mt_buf_fini(&text);
     return rc;
+}
+
+struct mt_library mt_yaml_library(void)
+{
+    return (struct mt_library){"libyaml", NULL, yaml_get_version_string(), NULL};
 }

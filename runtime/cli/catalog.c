@@ -90,7 +90,7 @@ static int run(int argc, char **argv)
 const struct mt_command mt_command_catalog = {
     .name = "catalog",
     .usage = "moontide catalog [--listen ADDR] [--db FILE]",
-    .summary = "Serves the embedded, Port-compatible catalog",
+    .summary = "serve the embedded, Port-compatible catalog",
     .help =
         "  --listen ADDR   HOST:PORT (127.0.0.1:0); port 0 picks one. Any non-empty credentials are good, "
         "so\n"

@@ -155,6 +155,9 @@ int mt_options_parse(const struct mt_command *command, int argc, char **argv, co
         }
         if (!store(command, option, value))
             return -1;
+        while (option->greedy && i + 1 < argc && argv[i + 1][0] != '-')
+            if (!store(command, option, argv[++i]))
+                return -1;
     }
     return positional;
 }

@@ -15,7 +15,8 @@ struct mt_command {
     bool hidden;
 };
 extern const struct mt_command mt_command_validate, mt_command_map, mt_command_jq, mt_command_resync,
-    mt_command_plan, mt_command_catalog, mt_command_version, mt_command_busted;
+    mt_command_plan, mt_command_run, mt_command_catalog, mt_command_doctor, mt_command_test, mt_command_record, mt_command_new, mt_command_version, mt_command_busted,
+    mt_command_pack, mt_command_keygen, mt_command_verify, mt_command_inspect;
 
 /* Prints "moontide NAME: MESSAGE" and where help is; returns MT_EXIT_USAGE. */
 int mt_usage_error(const struct mt_command *command, const char *format, ...)
@@ -30,7 +31,8 @@ struct mt_option {
     const char **value; /* set for an option with a value (last one wins) */
     const char **list;  /* or appended to: room for list_max values and NULL */
     unsigned list_max;
-    bool *flag; /* or set to true */
+    bool *flag;  /* or set to true */
+    bool greedy; /* with list: also takes the arguments that follow, up to the next option */
 };
 /* Returns the number of positional arguments, or -1 after it reported a usage error. */
 int mt_options_parse(const struct mt_command *command, int argc, char **argv,

@@ -125,7 +125,7 @@ out:
 const struct mt_command mt_command_jq = {
     .name = "jq",
     .usage = "moontide jq PROGRAM [FILE]",
-    .summary = "Runs a jq program over JSON values",
+    .summary = "run a jq program over JSON values",
     .help =
         "  FILE     JSON values, one after another; without it (or with -) stdin\n"
         "\n"

@@ -15,11 +15,13 @@
 #include "bundle/yaml.h"
 #include "cli/command.h"
 #include "cli/items.h"
+#include "cli/replay.h"
 
 enum {
     THREADS_MAX = 64,
     BATCH_ITEMS = 100,
     BATCH_BYTES = 1 << 20,
+    RECORDINGS_MAX = 256,
 };
 
 struct place {
@@ -357,6 +359,41 @@ static bool parse_count(const char *text, long least, long most, long *out)
     return errno == 0 && *text && !*end && *out >= least && *out <= most;
 }
 
+/* Items out of the bundle's handlers, with recordings as the network: each chosen resource has those of its
+ * own handlers, which see its selector. */
+static int map_replayed(const struct map *chosen, struct mt_bundle **bundle, const char *const *recordings,
+                        unsigned threads, bool stats)
+{
+    int code = MT_EXIT_OK;
+    struct mt_err err = {0};
+    struct mt_replay *replay = NULL;
+    if (mt_replay_new(bundle, recordings, &replay, &err) != MT_OK)
+        return mt_command_failed(chosen->self, &err, MT_EXIT_USAGE);
+    for (unsigned i = 0; i < chosen->resource_count; i++) {
+        struct map one = *chosen;
+        struct mt_items items;
+        uint64_t started = mt_now_ns();
+        enum mt_rc rc = mt_replay_items(replay, chosen->indexes[i], &items, &err);
+        if (rc != MT_OK)
+            code = mt_command_failed(chosen->self, &err, MT_EXIT_FAILED);
+        if (!items.stream)
+            break;
+        one.resources = &chosen->resources[i];
+        one.indexes = &chosen->indexes[i];
+        one.resource_count = 1;
+        one.name = "recordings";
+        int mapped = run_map(&one, &items, threads);
+        code = mapped != MT_EXIT_OK ? mapped : code;
+        report_empty(&one);
+        if (stats)
+            report_stats(&one, &items, started, threads);
+        fclose(items.stream);
+        mt_items_fini(&items);
+    }
+    mt_replay_free(replay);
+    return code;
+}
+
 /* Keeps the resources of a kind, or one. false: there is none, and why is said. */
 static bool choose(struct map *map, const struct mt_appconfig *config, const char *kind, const char *index)
 {
@@ -390,16 +427,20 @@ static bool choose(struct map *map, const struct mt_appconfig *config, const cha
 static int run(int argc, char **argv)
 {
     const char *mapping = NULL, *kind = NULL, *index = NULL, *engine = NULL, *count = NULL;
+    const char *recordings[RECORDINGS_MAX + 1] = {0};
     bool stats = false;
     struct map map = {.self = &mt_command_map};
-    int n = mt_options_parse(map.self, argc, argv,
-                             (struct mt_option[]){{.name = "mapping", .value = &mapping},
-                                                  {.name = "kind", .value = &kind},
-                                                  {.name = "index", .value = &index},
-                                                  {.name = "engine", .value = &engine},
-                                                  {.name = "threads", .value = &count},
-                                                  {.name = "stats", .flag = &stats},
-                                                  {0}});
+    int n = mt_options_parse(
+        map.self, argc, argv,
+        (struct mt_option[]){
+            {.name = "mapping", .value = &mapping},
+            {.name = "kind", .value = &kind},
+            {.name = "index", .value = &index},
+            {.name = "engine", .value = &engine},
+            {.name = "threads", .value = &count},
+            {.name = "stats", .flag = &stats},
+            {.name = "replay", .list = recordings, .list_max = RECORDINGS_MAX, .greedy = true},
+            {0}});
     if (n < 0)
         return MT_EXIT_USAGE;
     int first = mapping ? 1 : 2; /* the argument that is FILE */
@@ -409,6 +450,9 @@ static int run(int argc, char **argv)
         return mt_usage_error(map.self, "a bundle, or --mapping FILE, is missing");
     if (n > first)
         return mt_usage_error(map.self, "too many arguments");
+    if (recordings[0] && (mapping || n > 1))
+        return mt_usage_error(map.self,
+                              "--replay takes the items from a bundle's handlers: no --mapping, no FILE");
     if (!kind == !index)
         return mt_usage_error(map.self, "say which resource: either --kind or --index");
     if (count && !parse_count(count, 1, THREADS_MAX, &threads))
@@ -427,7 +471,8 @@ static int run(int argc, char **argv)
     struct mt_val root = {NULL, 0};
     struct mt_mapping_options options = {.source = mapping};
     mt_items_init(&r, stdin);
-    if (mapping ? mt_yaml_read_file(mapping, mapping, &doc, &err) : mt_bundle_open(argv[1], &bundle, &err)) {
+    if (mapping ? mt_yaml_read_file(mapping, mapping, &doc, &err)
+                : mt_bundle_open(argv[1], NULL, &bundle, &err)) {
         mt_command_failed(map.self, &err, code);
         goto out;
     }
@@ -447,6 +492,10 @@ static int run(int argc, char **argv)
     }
     if (!choose(&map, config, kind, index))
         goto out;
+    if (recordings[0]) {
+        code = map_replayed(&map, &bundle, recordings, (unsigned)threads, stats);
+        goto out;
+    }
     if (file && !(r.stream = fopen(file, "rb"))) {
         mt_usage_error(map.self, "%s: %s", file, strerror(errno));
         goto out;
@@ -475,12 +524,13 @@ out:
 
 const struct mt_command mt_command_map = {
     .name = "map",
-    .usage = "moontide map (BUNDLE | --mapping FILE) (--kind K | --index I) [FILE]",
-    .summary = "Maps raw items to entities, to try a mapping",
+    .usage = "moontide map (BUNDLE | --mapping FILE) (--kind K | --index I) [FILE | --replay FILE…]",
+    .summary = "map raw items to entities, to try a mapping",
     .help = "  FILE             raw items: JSON values one after another (one a line is fine), or one JSON "
             "array; without it\n"
             "                   (or with -) stdin\n"
             "  --mapping FILE   a port-app-config file instead of a bundle's\n"
+            "  --replay FILE…   raw items from the bundle's handlers, recordings in place of the network\n"
             "  --kind K         all resources of this kind\n"
             "  --index I        one resource, counted from 0\n"
             "  --threads N      worker threads; the CPUs of this machine without it\n"

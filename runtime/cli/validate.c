@@ -1,7 +1,6 @@
 /* `moontide validate`: everything about a bundle that can be known without a third party and without
  * credentials. On the main thread; the script host gets a loop that never runs. Findings are collected,
  * printed, and counted; each has the place of what it is about where that is known. */
-#include <dirent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,26 +13,19 @@
 #include "bundle/config.h"
 #include "bundle/yaml.h"
 #include "cli/command.h"
+#include "cli/findings.h"
 #include "script/host.h"
 
 extern char **environ;
 
-struct finding {
-    bool error;
-    char *file; /* relative to the bundle; NULL: the bundle as a whole */
-    unsigned line;
-    char *text;
-};
+enum { MOST_BYTES = 64 << 20 }; /* of one file */
 
 struct validation {
     const char *path, *name; /* the bundle's folder; what it is called */
     struct mt_bundle *bundle;
     struct mt_config *config;
     struct mt_host *host;
-    struct finding *findings;
-    size_t count, room;
-    unsigned errors, warnings;
-    struct mt_keyset *told; /* findings that were made already: every example repeats them */
+    struct mt_findings findings;
     struct mt_keyset *mapping_lines, *blueprint_lines;
     unsigned kinds, examples, entities;
 };
@@ -48,25 +40,23 @@ __attribute__((format(printf, 5, 6))) static void add(struct validation *v, bool
     va_start(ap, format);
     vsnprintf(text.text, sizeof text.text, format, ap);
     va_end(ap);
-    struct mt_slice parts[] = {
-        mt_slice_of(file ? file : ""), {(const char *)&line, sizeof line}, mt_slice_of(text.text)};
-    struct mt_key key = mt_key_of(parts, 3);
-    if (!mt_keyset_add(v->told, &key, 0))
-        return;
-    if (v->count == v->room) {
-        v->room = v->room ? v->room * 2 : 32;
-        v->findings = mt_realloc(v->findings, v->room * sizeof *v->findings);
-    }
-    v->findings[v->count++] = (struct finding){error, mt_strdup(file), line, mt_mask(mt_strdup(text.text))};
-    error ? v->errors++ : v->warnings++;
+    mt_findings_add(&v->findings, error, file, line, text.text);
 }
 
 static bool is_file(const struct validation *v, const char *relative)
 {
     struct stat st;
-    char *path = mt_format("%s/%s", v->path, relative);
-    bool found = stat(path, &st) == 0 && S_ISREG(st.st_mode);
-    free(path);
+    struct mt_buf text;
+    bool found;
+    if (v->bundle) {
+        mt_buf_init(&text, MOST_BYTES);
+        found = mt_bundle_read(v->bundle, relative, &text, NULL) == MT_OK;
+        mt_buf_fini(&text);
+    } else { /* a folder that did not open: errors name its files all the same */
+        char *path = mt_format("%s/%s", v->path, relative);
+        found = stat(path, &st) == 0 && S_ISREG(st.st_mode);
+        free(path);
+    }
     return found;
 }
 
@@ -104,7 +94,7 @@ static struct mt_keyset *lines_of(const struct validation *v, const char *file)
 {
     struct mt_keyset *lines = NULL;
     struct mt_buf text;
-    mt_buf_init(&text, 64 << 20);
+    mt_buf_init(&text, MOST_BYTES);
     if (file && mt_bundle_read(v->bundle, file, &text, NULL) == MT_OK)
         lines = mt_yaml_lines(mt_buf_slice(&text));
     mt_buf_fini(&text);
@@ -163,7 +153,7 @@ static void mapping_problem(void *ud, bool error, const char *field, const char 
         struct mt_slice parts[] = {
             {(const char *)&at->index, sizeof at->index}, mt_slice_of(field), MT_SLICE("example")};
         struct mt_key key = mt_key_of(parts, 3);
-        if (!mt_keyset_add(at->v->told, &key, 0))
+        if (!mt_findings_first(&at->v->findings, &key))
             return;
     }
     add(at->v, error, file, field_line(at->v, at->index, field), "kind %.*s, %s: %s%s%s%s", MT_FMT(kind),
@@ -264,9 +254,12 @@ static void run_example(struct place *at, struct mt_mapper *mapper, const char *
     struct mt_doc *doc = NULL, *list = NULL;
     struct mt_mapped mapped = {0};
     struct mt_err err;
-    char *path = mt_format("%s/%s", mt_bundle_path(v->bundle), file);
-    enum mt_rc rc = mt_yaml_read_file(path, file, &doc, &err);
-    free(path);
+    struct mt_buf text;
+    mt_buf_init(&text, MOST_BYTES);
+    enum mt_rc rc = mt_bundle_read(v->bundle, file, &text, &err);
+    if (rc == MT_OK)
+        rc = mt_yaml_read(mt_buf_slice(&text), file, &doc, &err);
+    mt_buf_fini(&text);
     if (rc != MT_OK) {
         add_error(v, &err, file);
         return;
@@ -296,27 +289,27 @@ static void run_example(struct place *at, struct mt_mapper *mapper, const char *
     mt_doc_unref(doc);
 }
 
-static int json_only(const struct dirent *e)
+struct examples {
+    struct place *at;
+    struct mt_mapper *mapper;
+};
+
+static void each_example(void *ud, const char *relative)
 {
-    size_t n = strlen(e->d_name);
-    return n > 5 && e->d_name[0] != '.' && strcmp(e->d_name + n - 5, ".json") == 0;
+    const struct examples *e = ud;
+    run_example(e->at, e->mapper, relative);
 }
 
 static void run_examples(struct place *at, struct mt_mapper *mapper)
 {
     struct mt_slice kind = mt_mapping_kind(at->mapping);
-    struct dirent **names = NULL;
-    char *folder = mt_format("%s/.port/examples/%.*s", mt_bundle_path(at->v->bundle), MT_FMT(kind));
-    int n = memchr(kind.p, '/', kind.n) || mt_slice_is(kind, "..")
-                ? 0
-                : scandir(folder, &names, json_only, alphasort);
-    for (int i = 0; i < n; i++) {
-        char *file = mt_format(".port/examples/%.*s/%s", MT_FMT(kind), names[i]->d_name);
-        run_example(at, mapper, file);
-        free(file);
-        free(names[i]);
-    }
-    free(names);
+    struct mt_err err;
+    char *folder = mt_format(".port/examples/%.*s", MT_FMT(kind));
+    bool plain =
+        kind.n && !memchr(kind.p, '/', kind.n) && !mt_slice_is(kind, "..") && !mt_slice_is(kind, ".");
+    if (plain &&
+        mt_bundle_list(at->v->bundle, folder, each_example, &(struct examples){at, mapper}, &err) != MT_OK)
+        add_error(at->v, &err, NULL);
     free(folder);
 }
 
@@ -468,59 +461,34 @@ static void unload_script(struct validation *v, struct machinery *m)
 
 static void print_text(const struct validation *v)
 {
-    for (size_t i = 0; i < v->count; i++) {
-        const struct finding *f = &v->findings[i];
-        if (f->file && f->line)
-            printf("%s:%u: ", f->file, f->line);
-        else
-            printf("%s: ", f->file ? f->file : v->name);
-        printf("%s: %s\n", f->error ? "error" : "warning", f->text);
-    }
-    printf("%s: %u errors, %u warnings (%u kinds, %u examples mapped to %u entities)\n", v->name, v->errors,
-           v->warnings, v->kinds, v->examples, v->entities);
-}
-
-static void put_member(struct mt_buf *out, const char *name, const char *value)
-{
-    mt_buf_printf(out, "\"%s\":", name);
-    if (value)
-        mt_buf_put_json_string(out, mt_slice_of(value));
-    else
-        mt_buf_puts(out, "null");
+    mt_findings_print(&v->findings, v->name);
+    printf("%s: %u errors, %u warnings (%u kinds, %u examples mapped to %u entities)\n", v->name,
+           v->findings.errors, v->findings.warnings, v->kinds, v->examples, v->entities);
 }
 
 static void print_json(const struct validation *v)
 {
+    const struct mt_findings *f = &v->findings;
     struct mt_buf out;
     mt_buf_init(&out, SIZE_MAX / 2);
-    mt_buf_putc(&out, '{');
-    put_member(&out, "bundle", v->name);
+    mt_buf_puts(&out, "{\"bundle\":");
+    mt_buf_put_json_string(&out, mt_slice_of(v->name));
     mt_buf_printf(&out,
                   ",\"ok\":%s,\"errors\":%u,\"warnings\":%u,\"kinds\":%u,\"examples\":%u,\"entities\":%u,"
-                  "\"findings\":[",
-                  v->errors ? "false" : "true", v->errors, v->warnings, v->kinds, v->examples, v->entities);
-    for (size_t i = 0; i < v->count; i++) {
-        const struct finding *f = &v->findings[i];
-        mt_buf_puts(&out, i ? ",{" : "{");
-        put_member(&out, "file", f->file);
-        if (f->line)
-            mt_buf_printf(&out, ",\"line\":%u,", f->line);
-        else
-            mt_buf_puts(&out, ",\"line\":null,");
-        put_member(&out, "level", f->error ? "error" : "warning");
-        mt_buf_putc(&out, ',');
-        put_member(&out, "text", f->text);
-        mt_buf_putc(&out, '}');
-    }
-    printf("%s]}\n", mt_buf_text(&out));
+                  "\"findings\":",
+                  f->errors ? "false" : "true", f->errors, f->warnings, v->kinds, v->examples, v->entities);
+    mt_findings_write(f, &out);
+    printf("%s}\n", mt_buf_text(&out));
     mt_buf_fini(&out);
 }
 
 /* Is it a bundle at all? What is wrong inside of one is a finding, not a usage error. */
-static bool has_main(const char *path)
+static bool looks_like_one(const char *path)
 {
     struct stat st;
-    char *main = mt_format("%s/main.lua", path);
+    size_t n = strlen(path);
+    bool packed = n > 4 && strcmp(path + n - 4, ".mtb") == 0;
+    char *main = packed ? mt_strdup(path) : mt_format("%s/main.lua", path);
     bool found = stat(main, &st) == 0 && S_ISREG(st.st_mode);
     free(main);
     return found;
@@ -543,48 +511,47 @@ static int run(int argc, char **argv)
     bool json = false;
     struct mt_err err;
     struct validation v = {0};
-    int n = mt_options_parse(self, argc, argv, (struct mt_option[]){{.name = "json", .flag = &json}, {0}});
+    struct mt_bundle_options open = {.whole = true};
+    int n = mt_options_parse(
+        self, argc, argv,
+        (struct mt_option[]){{.name = "json", .flag = &json}, {.name = "trust", .value = &open.trust}, {0}});
     if (n < 0)
         return MT_EXIT_USAGE;
     if (n != 1)
         return mt_usage_error(
-            self, n ? "takes one bundle, not %d" : "which bundle? (a folder that holds main.lua)", n);
+            self,
+            n ? "takes one bundle, not %d" : "which bundle? (a folder that holds main.lua, or FILE.mtb)", n);
     v.path = argv[1];
     v.name = argv[1];
-    v.told = mt_keyset_new();
-    if (mt_bundle_open(argv[1], &v.bundle, &err) == MT_OK) {
+    if (mt_bundle_open(argv[1], &open, &v.bundle, &err) == MT_OK) {
         v.path = mt_bundle_path(v.bundle);
         v.name = mt_bundle_name(v.bundle);
         validate(&v);
-    } else if (has_main(argv[1])) {
+    } else if (looks_like_one(argv[1])) {
         add_error(&v, &err, NULL);
     } else {
-        mt_keyset_free(v.told);
         return mt_command_failed(self, &err, MT_EXIT_USAGE);
     }
     if (json)
         print_json(&v);
     else
         print_text(&v);
-    for (size_t i = 0; i < v.count; i++) {
-        free(v.findings[i].file);
-        free(v.findings[i].text);
-    }
-    free(v.findings);
-    mt_keyset_free(v.told);
+    unsigned errors = v.findings.errors;
+    mt_findings_fini(&v.findings);
     mt_keyset_free(v.mapping_lines);
     mt_keyset_free(v.blueprint_lines);
     mt_config_free(v.config);
     mt_bundle_free(v.bundle);
     mt_mask_forget();
-    return v.errors ? MT_EXIT_FAILED : MT_EXIT_OK;
+    return errors ? MT_EXIT_FAILED : MT_EXIT_OK;
 }
 
 const struct mt_command mt_command_validate = {
     .name = "validate",
-    .usage = "moontide validate BUNDLE [--json]",
+    .usage = "moontide validate BUNDLE [--json] [--trust NAME.pub]",
     .summary = "check a bundle: configuration, mapping, blueprints, examples, handlers",
-    .help = "  --json   the findings as one JSON object on stdout\n"
+    .help = "  --json             the findings as one JSON object on stdout\n"
+            "  --trust NAME.pub   takes only what this key signed\n"
             "Needs no credentials: a configuration value that is missing here is a warning.\n"
             "exit codes: 0 no error (there may be warnings); 1 errors; 2 usage, or not a bundle\n",
     .run = run,

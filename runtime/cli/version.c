@@ -19,7 +19,7 @@ static int run(int argc, char **argv)
 const struct mt_command mt_command_version = {
     .name = "version",
     .usage = "moontide version [--json]",
-    .summary = "Prints the version",
+    .summary = "print the version",
     .help = "  --json   as {\"name\",\"version\"}\n",
     .run = run,
 };

@@ -301,3 +301,21 @@ enum mt_rc mt_libjq_run(struct mt_libjq *p, const struct mt_libjq_input *input,
     jv_free(v);
     return rc;
 }
+
+struct mt_library mt_libjq_library(void)
+{
+    static const struct {
+        const char *program, *version;
+    } signs[] = {{"trimstr(\"a\")", "1.8"}, {"pick(.a)", "1.7"}, {".", "1.6"}};
+    struct mt_library library = {"libjq", NULL, "unknown: it compiles nothing", NULL};
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
+        struct mt_libjq *p = NULL;
+        if (mt_libjq_new(mt_slice_of(signs[i].program), &p, NULL) != MT_OK)
+            continue;
+        mt_libjq_free(p);
+        library.loaded = signs[i].version;
+        library.detail = "by its builtins";
+        break;
+    }
+    return library;
+}

@@ -4,6 +4,7 @@
 #ifndef MT_JQ_LIBJQ_H
 #define MT_JQ_LIBJQ_H
 
+#include "base/library.h"
 #include "json/document.h"
 
 struct mt_libjq;       /* a compiled program */
@@ -25,5 +26,8 @@ void mt_libjq_input_free(struct mt_libjq_input *input);
  * MT_EDATA: the program raised, with its message; MT_ELIMIT: a result nests too deep. */
 enum mt_rc mt_libjq_run(struct mt_libjq *p, const struct mt_libjq_input *input,
                         bool (*emit)(void *ud, struct mt_doc *result), void *ud, struct mt_err *err);
+
+/* Its version as its builtins show it: 1.6 has no function that tells. Takes three compilations. */
+struct mt_library mt_libjq_library(void);
 
 #endif

@@ -67,6 +67,8 @@ struct mt_http_call {
     int *statuses;
     void (*judge)(void *ud, struct mt_http_call *call, struct mt_http_response *response);
     void *judge_ud;
+    const struct mt_http_tape *tape;
+    const struct mt_reach *reach;
     void (*done)(void *ud, struct mt_http_response *res, const struct mt_err *err);
     void *ud;
 
@@ -94,6 +96,18 @@ uint64_t mt_call_left_ns(const struct mt_http_call *call);
 void mt_call_waits_until(struct mt_http_call *call,
                          int64_t wall_us); /* 0: no longer; shown in the group's stats */
 void mt_call_cancel_rest(struct mt_http *http);
+
+/* hop.c: what the next transmission of a call sends. Its strings belong to the call, the list of headers to
+ * the record. */
+struct mt_hop {
+    struct mt_http_request sent;
+    struct mt_header *headers;
+};
+void mt_hop_init(struct mt_hop *hop, const struct mt_http_call *call);
+void mt_hop_fini(struct mt_hop *hop);
+/* Lets the call's tape answer in place of the network; the answer is in call->res. */
+void mt_hop_play(struct mt_http_call *call, struct mt_outcome *out);
+void mt_hop_record(const struct mt_http_call *call); /* tells the call's tape what the network answered */
 
 /* redirect.c */
 enum { MT_MAX_URL = 64 << 10 };

@@ -7,6 +7,8 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "net/reach.h"
+#include "net/url.h"
 
 static const char *unit_of(double bytes, double *out_size)
 {
@@ -63,11 +65,27 @@ void mt_ending_explain(const struct mt_ending *e, CURL *easy, CURLcode code,
         o->rc = e->body_full ? MT_ELIMIT : MT_ENOMEM;
         o->transient = false;
         if (e->body_full)
-            snprintf(o->cause, sizeof o->cause,
-                     "the body of the answer is larger than %s (decoded), the limit of this request (max_body)",
-                     size_text((double)res->body.max, limit));
+            snprintf(
+                o->cause, sizeof o->cause,
+                "the body of the answer is larger than %s (decoded), the limit of this request (max_body)",
+                size_text((double)res->body.max, limit));
         else
             snprintf(o->cause, sizeof o->cause, "no memory for the body of the answer%s", after);
+        return;
+    }
+    if (e->range && (code == CURLE_COULDNT_CONNECT || code == CURLE_ABORTED_BY_CALLBACK)) {
+        o->rc = MT_EINVAL;
+        o->transient = false;
+        char *url = NULL;
+        struct mt_buf host;
+        mt_buf_init(&host, MT_FOREIGN);
+        if (curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &url) == CURLE_OK && url)
+            mt_url_host(mt_slice_of(url), &host);
+        char range[128];
+        snprintf(range, sizeof range, "%s of %.40s", e->refused, e->range);
+        snprintf(o->cause, sizeof o->cause, "the host %.100s is refused: " MT_REACH_PRIVATE,
+                 mt_buf_text(&host), range);
+        mt_buf_fini(&host);
         return;
     }
     switch (code) {

@@ -13,6 +13,8 @@ struct mt_ending {
     bool headers_refused; /* by their ceiling */
     bool body_refused;    /* by its ceiling (body_full) or for want of memory */
     bool body_full;
+    const char *range;          /* the private range of the address that was refused; NULL: none was */
+    char refused[64];           /* that address */
     char text[CURL_ERROR_SIZE]; /* libcurl's own */
 };
 

@@ -8,13 +8,13 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "net/call.h"
+#include "net/reach.h"
 #include "net/url.h"
 
 enum {
@@ -129,6 +129,10 @@ static void call_free(struct mt_http_call *call)
 static void finish(struct mt_http_call *call, bool failed)
 {
     call->phase = MT_OVER;
+    if (call->group) { /* before done: a thread that waits for the answer may free the statistics with it */
+        leave_group(call->group);
+        call->group = NULL;
+    }
     if (failed) {
         call->done(call->ud, NULL, &call->err);
     } else {
@@ -250,6 +254,7 @@ static void on_ended(void *ud, const struct mt_outcome *outcome)
         call->err = (struct mt_err){0};
         mt_fail(&call->err, outcome->rc, "%s", outcome->cause);
     } else {
+        mt_hop_record(call);
         switch (mt_redirect(call)) {
         case MT_REDIRECT_FOLLOW:
             send_hop(call);
@@ -261,46 +266,47 @@ static void on_ended(void *ud, const struct mt_outcome *outcome)
             break;
         }
     }
+    struct mt_http_stats *stats = call->group ? call->group->stats : NULL;
+    if (stats && stats->observed)
+        stats->observed(stats->observed_ud, (double)(mt_now_ns() - call->attempt_ns) / 1e9);
     end_or_repeat(call, failed, outcome->transient);
 }
 
 static void send_hop(struct mt_http_call *call)
 {
-    const char *url = call->hop_url ? call->hop_url : call->url;
-    bool home = mt_redirect_is_home(call);
-    struct mt_header *headers = mt_alloc((call->header_count + 1) * sizeof *headers);
-    size_t n = 0;
-    for (size_t i = 0; i < call->header_count; i++) {
-        bool of_body = strncasecmp(call->headers[i].name, "Content-", 8) == 0;
-        if ((call->headers[i].secret && !home) || (of_body && call->hop_bare))
-            continue;
-        headers[n++] = call->headers[i];
-    }
-    uint64_t left = mt_call_left_ns(call) / 1000000, used = (mt_now_ns() - call->attempt_ns) / 1000000;
-    uint64_t timeout = used < call->timeout_ms ? call->timeout_ms - used : 1;
-    if (timeout > left)
-        timeout = left ? left : 1;
-    struct mt_exchange exchange = {
-        .method = call->hop_method,
-        .url = url,
-        .headers = headers,
-        .header_count = n,
-        .body = call->hop_bare ? (struct mt_slice){NULL, 0} : mt_buf_slice(&call->body),
-        .timeout_ms = (uint32_t)timeout,
-        .connect_timeout_ms = call->connect_timeout_ms,
-        .insecure_tls = call->insecure_tls,
-        .fresh = mt_retry_sends_once(call),
-        .res = &call->res,
-        .stats = call->group ? call->group->stats : NULL,
-    };
+    bool plays = call->tape && call->tape->play;
+    struct mt_hop hop;
     struct mt_outcome refused;
-    call->transfer = mt_transfer_start(call->http->transfers, &exchange, on_ended, call, &refused);
-    free(headers);
-    if (!call->transfer) {
-        call->err = (struct mt_err){0};
-        describe(call, refused.rc, refused.cause);
+    mt_hop_init(&hop, call);
+    if (mt_reach_check(call->reach, hop.sent.url, !plays, &call->err) != MT_OK) {
+        struct mt_err why = call->err;
+        describe(call, why.rc, why.text);
         fail_later(call);
+    } else if (plays) {
+        event_active(call->timer, EV_TIMEOUT, 0);
+    } else {
+        struct mt_exchange exchange = {
+            .method = hop.sent.method,
+            .url = hop.sent.url,
+            .headers = hop.sent.headers,
+            .header_count = hop.sent.header_count,
+            .body = hop.sent.body,
+            .timeout_ms = hop.sent.timeout_ms,
+            .connect_timeout_ms = hop.sent.connect_timeout_ms,
+            .insecure_tls = hop.sent.insecure_tls,
+            .fresh = mt_retry_sends_once(call),
+            .public_only = mt_reach_guards(call->reach, hop.sent.url),
+            .res = &call->res,
+            .stats = hop.sent.stats,
+        };
+        call->transfer = mt_transfer_start(call->http->transfers, &exchange, on_ended, call, &refused);
+        if (!call->transfer) {
+            call->err = (struct mt_err){0};
+            describe(call, refused.rc, refused.cause);
+            fail_later(call);
+        }
     }
+    mt_hop_fini(&hop);
 }
 
 void mt_call_send(struct mt_http_call *call)
@@ -328,7 +334,12 @@ static void on_timer(evutil_socket_t none, short what, void *arg)
     struct mt_http_call *call = arg;
     (void)none;
     (void)what;
+    struct mt_outcome outcome;
     switch (call->phase) {
+    case MT_SENDING:
+        mt_hop_play(call, &outcome);
+        on_ended(call, &outcome);
+        break;
     case MT_BACKOFF:
     case MT_ANNOUNCED:
         mt_call_waits_until(call, 0);
@@ -434,6 +445,8 @@ static bool copy_request(struct mt_http_call *call, const struct mt_http_request
     }
     call->judge = req->judge;
     call->judge_ud = req->judge_ud;
+    call->tape = req->tape;
+    call->reach = req->reach;
     mt_buf_init(&call->res.headers, MAX_HEADERS);
     mt_buf_init(&call->res.body, req->max_body ? req->max_body : DEFAULT_MAX_BODY);
     mt_buf_init(&call->body, req->body.n);
@@ -492,31 +505,6 @@ void mt_http_cancel(struct mt_http_call *call)
         call->cancelled = true; /* freed when the judge returns */
     else
         call_free(call);
-}
-
-/* ---- responses ---- */
-
-bool mt_http_header(const struct mt_http_response *res, const char *name, struct mt_slice *out_value)
-{
-    size_t wanted = strlen(name), at = 0;
-    while (at < res->headers.n) {
-        const char *line = res->headers.p + at;
-        size_t n = (size_t)((const char *)memchr(line, '\n', res->headers.n - at) - line);
-        if (n >= wanted + 2 && memcmp(line, name, wanted) == 0 && line[wanted] == ':') {
-            *out_value = (struct mt_slice){line + wanted + 2, n - wanted - 2};
-            return true;
-        }
-        at += n + 1;
-    }
-    return false;
-}
-
-void mt_http_response_fini(struct mt_http_response *res)
-{
-    mt_buf_fini(&res->headers);
-    mt_buf_fini(&res->body);
-    free(res->url);
-    res->url = NULL;
 }
 
 /* ---- the client ---- */

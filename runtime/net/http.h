@@ -11,10 +11,13 @@
 #include <stdatomic.h>
 
 #include "base/buf.h"
+#include "base/library.h"
 #include "net/loop.h"
 
 struct mt_http;
 struct mt_http_call;
+struct mt_http_request;
+struct mt_http_response;
 
 struct mt_header {
     const char *name; /* as sent */
@@ -60,6 +63,32 @@ struct mt_http_stats {
     atomic_ullong bytes;            /* of decoded bodies */
     atomic_ullong busy_ns;          /* time with at least one request under way, waits included */
     atomic_ullong waiting_until_us; /* wall clock: an announced wait is on until then; 0: none */
+    /* Told of each attempt's time on the loop's thread; set before the first request; may be NULL. */
+    void (*observed)(void *ud, double seconds);
+    void *observed_ud;
+};
+
+/* Stands in for the network, or sees what it answered: recordings (script/recording.h). Loop thread. */
+struct mt_http_tape {
+    /* Answers a transmission in place of the network; NULL: the network does. Fills status, headers and body
+     * of out, or returns an error: MT_ENOENT, nothing answers this request, is never retried. Retries,
+     * redirects, admission and judgement stay as they are, but nobody waits between attempts. */
+    enum mt_rc (*play)(void *ud, const struct mt_http_request *sent, struct mt_http_response *out,
+                       struct mt_err *err);
+    /* Told of every answer of the network, the ones that are retried included; may be NULL. */
+    void (*record)(void *ud, const struct mt_http_request *sent, const struct mt_http_response *answer);
+    void *ud;
+};
+
+/* Where a request may go, redirects included. A refusal is MT_EINVAL, names host and reason, and is never
+ * retried. Addresses are looked at when they are connected to. Where a proxy is used (A-COM-13), its address
+ * is exempt, and of the host only the spelling is known here: a name is the proxy's to resolve. Requests that
+ * a tape answers connect to nothing: of them the hosts are checked alone. */
+struct mt_reach {
+    const char *const *hosts; /* "api.github.com", "*.example.com", each with ":PORT" or without; NULL: any */
+    size_t host_count;
+    /* R-HTTP-10, R-HTTP-11: no connection to a private address, whatever name led there. */
+    bool block_private;
 };
 
 struct mt_http_request {
@@ -85,6 +114,8 @@ struct mt_http_request {
      * is owed: then it must not call mt_http_judged any more. */
     void (*judge)(void *ud, struct mt_http_call *call, struct mt_http_response *response);
     void *judge_ud;
+    const struct mt_http_tape *tape; /* may be NULL; outlives the call */
+    const struct mt_reach *reach;    /* NULL: anywhere; outlives the call */
 };
 void mt_http_judged(struct mt_http_call *call, const struct mt_err *refusal);
 
@@ -111,5 +142,11 @@ void mt_http_kick(struct mt_http *http);
 /* Retry-After, x-ratelimit-*, ratelimit-*: milliseconds that the answer asks to wait, from its headers; -1:
  * none. Exposed for tests. */
 int64_t mt_http_announced_wait_ms(const struct mt_http_response *res, int64_t wall_us);
+
+/* libcurl with its TLS backend, libevent. */
+void mt_http_libraries(struct mt_library out[2]);
+/* The file and the folder of the certificates that are trusted without SSL_CERT_FILE and SSL_CERT_DIR; NULL:
+ * none. */
+void mt_http_default_ca(const char **out_file, const char **out_folder);
 
 #endif

@@ -20,8 +20,7 @@ void mt_loop_post(struct mt_loop *loop, void (*fn)(void *arg),
 struct event_base *mt_loop_base(struct mt_loop *loop);
 bool mt_loop_is_current(const struct mt_loop *loop); /* any thread: is this the loop's thread? */
 
-/* One shot after ms milliseconds; free it to cancel, also after it fired (not from inside fn: it is freed by
- * the owner). */
+/* One shot after ms milliseconds; free it to cancel, also after it fired and from inside fn. */
 struct mt_timer *mt_timer_new(struct mt_loop *loop, uint64_t ms, void (*fn)(void *arg), void *arg);
 void mt_timer_free(struct mt_timer *timer); /* NULL is fine */
 

@@ -205,6 +205,9 @@ struct mt_plan mt_retry_plan(struct mt_http_call *call, bool failed, bool transi
         if (announced > 0 && announced <= cap)
             plan.closed_ms = announced;
     }
+    /* What a tape answers does not get better by waiting. */
+    if (call->tape && call->tape->play)
+        announced = plan.closed_ms = -1;
     if (!wanted || !may_repeat(call) || call->retries >= call->retry.max_retries || !mt_call_left_ns(call))
         return plan;
     if (announced >= 0) {
@@ -212,7 +215,7 @@ struct mt_plan mt_retry_plan(struct mt_http_call *call, bool failed, bool transi
             plan = (struct mt_plan){MT_AFTER_ANNOUNCED, (uint64_t)announced, plan.closed_ms};
         return plan;
     }
-    uint64_t wait = backoff_ms(call);
+    uint64_t wait = call->tape && call->tape->play ? 0 : backoff_ms(call);
     if (wait * 1000000 <
         mt_call_left_ns(call)) /* else the deadline would end before the next attempt begins */
         plan = (struct mt_plan){MT_AFTER_BACKOFF, wait, plan.closed_ms};

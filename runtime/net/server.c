@@ -18,39 +18,52 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/memory.h"
+#include "net/guests.h"
 
 enum {
     DEFAULT_MAX_BODY = 16 << 20,
-    MAX_HEADERS = 64 << 10,
+    DEFAULT_MAX_HEADERS = 64 << 10,
     /* Also of an idle connection; libcurl gives up one of its own after 118 s, so that it is not reset in the
        middle of a send. */
     TIMEOUT_S = 300,
     BACKLOG = 128,
+    PAUSE_MS = 100,
 };
 
 struct mt_request {
     struct mt_server *server; /* NULL once the server is gone: the reply goes nowhere */
     struct mt_request *next, **link;
     struct evhttp_request *ev;
+    char *path; /* where evhttp's reading of it is not taken; NULL: it is */
     bool closes;
 };
 
 struct mt_server {
+    struct mt_server *next; /* of servers */
     struct evhttp *http;
     void (*handle)(void *ud, struct mt_request *request);
     void *ud;
     int port;
+    struct evconnlistener *listener;
+    struct event *pause;      /* ends a pause of accepting */
+    struct mt_guests *guests; /* NULL: there are no limits on connections */
     struct mt_request *pending;
 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct mt_server *servers; /* under lock */
 
 static void request_free(struct mt_request *r)
 {
@@ -59,22 +72,66 @@ static void request_free(struct mt_request *r)
         if (r->next)
             r->next->link = r->link;
     }
+    free(r->path);
     free(r);
+}
+
+/* "//v1/blueprints?x" is a path that begins with an empty segment (RFC 9112 section 3.2.1), as it comes of a
+ * base URL with a slash at its end; evhttp reads an authority "v1" there. */
+static char *path_of(const char *target)
+{
+    return target && target[0] == '/' && target[1] == '/'
+               ? mt_slice_dup((struct mt_slice){target, strcspn(target, "?#")})
+               : NULL;
 }
 
 static void on_request(struct evhttp_request *ev, void *arg)
 {
     struct mt_server *server = arg;
     struct mt_request *r = mt_alloc(sizeof *r);
-    *r = (struct mt_request){.server = server, .ev = ev, .next = server->pending, .link = &server->pending};
+    *r = (struct mt_request){.server = server,
+                             .ev = ev,
+                             .path = path_of(evhttp_request_get_uri(ev)),
+                             .next = server->pending,
+                             .link = &server->pending};
     if (r->next)
         r->next->link = &r->next;
     server->pending = r;
+    if (server->guests)
+        mt_guests_received(server->guests, evhttp_request_get_connection(ev));
     bufferevent_disable(evhttp_connection_get_bufferevent(evhttp_request_get_connection(ev)), EV_READ);
     const char *length = mt_request_header(r, "Content-Length");
     bool announced = (length && strtoull(length, NULL, 10) > 0) || mt_request_header(r, "Transfer-Encoding");
     r->closes = announced && !mt_request_body(r).n;
     server->handle(server->ud, r);
+}
+
+/* Most likely the process has no descriptor left. The connection stays in the queue, and the loop would ask
+ * for it again at once, 290,000 times a second (measured), with a warning of libevent's each: accepting
+ * pauses. */
+static void on_accept_failed(struct evconnlistener *listener, void *evhttp)
+{
+    const struct timeval after = {.tv_usec = PAUSE_MS * 1000};
+    const int cause = errno;
+    (void)evhttp; /* callbacks of a listener share their argument, and it is evhttp's */
+    pthread_mutex_lock(&lock);
+    struct mt_server *server = servers;
+    while (server && server->listener != listener)
+        server = server->next;
+    pthread_mutex_unlock(&lock);
+    if (!server)
+        return;
+    mt_log_repeat(MT_WARN, "accept", "cannot accept a connection: %s", strerrordesc_np(cause));
+    evconnlistener_disable(listener);
+    evtimer_add(server->pause, &after);
+}
+
+static void on_pause_over(evutil_socket_t none, short what, void *arg)
+{
+    struct mt_server *server = arg;
+    (void)none;
+    (void)what;
+    evconnlistener_enable(server->listener);
 }
 
 /* Binds like evhttp_bind_socket, which does not say why it fails. Returns the socket or -1 with errno. */
@@ -118,6 +175,14 @@ static int port_of(int fd)
     return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
+/* evhttp's own time-out, of inactivity: beyond what guests.c watches, it is that of an answer nobody takes.
+ */
+static int timeout_s(const struct mt_server_options *o)
+{
+    unsigned ms = o->idle_ms > o->deadline_ms ? o->idle_ms : o->deadline_ms;
+    return o->idle_ms && o->deadline_ms ? (int)(ms / 1000 + 2) : TIMEOUT_S;
+}
+
 enum mt_rc mt_server_new(struct mt_loop *loop, const struct mt_server_options *options,
                          struct mt_server **out, struct mt_err *err)
 {
@@ -131,18 +196,32 @@ enum mt_rc mt_server_new(struct mt_loop *loop, const struct mt_server_options *o
     struct mt_server *server = mt_alloc(sizeof *server);
     *server = (struct mt_server){.handle = options->handle, .ud = options->ud, .port = port_of(fd)};
     server->http = evhttp_new(mt_loop_base(loop));
-    if (!server->http || evhttp_accept_socket(server->http, fd) != 0)
+    struct evhttp_bound_socket *bound =
+        server->http ? evhttp_accept_socket_with_handle(server->http, fd) : NULL;
+    if (!bound)
         abort(); /* only memory can be missing */
+    server->listener = evhttp_bound_socket_get_listener(bound);
+    server->pause = evtimer_new(mt_loop_base(loop), on_pause_over, server);
+    if (!server->pause)
+        abort();
+    evconnlistener_set_error_cb(server->listener, on_accept_failed);
     evhttp_set_allowed_methods(server->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD |
                                                  EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS |
                                                  EVHTTP_REQ_PATCH);
     evhttp_set_max_body_size(server->http,
                              (ev_ssize_t)(options->max_body ? options->max_body : DEFAULT_MAX_BODY));
-    evhttp_set_max_headers_size(server->http, MAX_HEADERS);
-    evhttp_set_timeout(server->http, TIMEOUT_S);
+    evhttp_set_max_headers_size(
+        server->http, (ev_ssize_t)(options->max_headers ? options->max_headers : DEFAULT_MAX_HEADERS));
+    evhttp_set_timeout(server->http, timeout_s(options));
+    if (options->max_connections || options->deadline_ms || options->idle_ms || options->refused)
+        server->guests = mt_guests_new(options, mt_loop_base(loop), server->http, server->listener);
     /* Reads a refused body to its end: a connection closed before would reset the 413 away. */
     evhttp_set_flags(server->http, EVHTTP_SERVER_LINGERING_CLOSE);
     evhttp_set_gencb(server->http, on_request, server);
+    pthread_mutex_lock(&lock);
+    server->next = servers;
+    servers = server;
+    pthread_mutex_unlock(&lock);
     *out = server;
     return MT_OK;
 }
@@ -156,12 +235,21 @@ void mt_server_free(struct mt_server *server)
 {
     if (!server)
         return;
+    pthread_mutex_lock(&lock);
+    struct mt_server **link = &servers;
+    while (*link != server)
+        link = &(*link)->next;
+    *link = server->next;
+    pthread_mutex_unlock(&lock);
+    event_free(server->pause);
     for (struct mt_request *r = server->pending; r; r = r->next)
         evhttp_request_own(r->ev);
+    mt_guests_free(server->guests);
     evhttp_free(server->http);
     for (struct mt_request *r = server->pending, *next; r; r = next) {
         next = r->next;
         evhttp_request_free(r->ev);
+        free(r->path);
         *r = (struct mt_request){0};
     }
     free(server);
@@ -193,6 +281,8 @@ const char *mt_request_method(const struct mt_request *r)
 
 const char *mt_request_path(const struct mt_request *r)
 {
+    if (r->path)
+        return r->path;
     const char *path = r->ev ? evhttp_uri_get_path(evhttp_request_get_evhttp_uri(r->ev)) : NULL;
     return path && *path ? path : "/";
 }
@@ -255,6 +345,12 @@ bool mt_request_param(const struct mt_request *r, const char *name, struct mt_bu
     return false;
 }
 
+void mt_request_header_add(struct mt_request *r, const char *name, const char *value)
+{
+    if (r->ev)
+        evhttp_add_header(evhttp_request_get_output_headers(r->ev), name, value); /* checks both itself */
+}
+
 void mt_request_reply(struct mt_request *r, int status, const char *content_type, struct mt_slice body)
 {
     struct evhttp_request *ev = r->ev;
@@ -279,8 +375,12 @@ void mt_request_reply(struct mt_request *r, int status, const char *content_type
     }
     if (r->closes)
         evhttp_add_header(headers, "Connection", "close");
+    struct evhttp_connection *connection = evhttp_request_get_connection(ev);
+    struct mt_guests *guests = r->server->guests;
     request_free(r);
     evhttp_send_reply(ev, status, NULL, data);
+    if (guests && connection)
+        mt_guests_replied(guests, connection);
     if (data)
         evbuffer_free(data);
 }

@@ -11,16 +11,19 @@
 #include <assert.h>
 #include <curl/curl.h>
 #include <event2/event.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "net/ending.h"
-#include "net/url.h"
+#include "net/proxy.h"
+#include "net/reach.h"
 
 enum {
     IDLE_HANDLES = 64,      /* easy handles kept for reuse: 10 KB each */
@@ -37,7 +40,7 @@ struct mt_transfers {
     struct mt_transfer *active;
     CURL *idle[IDLE_HANDLES];
     size_t idle_count;
-    char *proxy;            /* HTTP_PROXY: libcurl itself reads http_proxy only */
+    struct mt_proxies proxies;
     char *ca_file, *ca_dir; /* SSL_CERT_FILE, SSL_CERT_DIR */
 };
 
@@ -136,6 +139,37 @@ static int curl_wants_socket(CURL *easy, curl_socket_t fd, int wanted, void *arg
     }
     event_priority_set(event, 0);
     return event_add(event, NULL);
+}
+
+/* The address that a name resolved to just now, right before it is connected to: an answer of the DNS that
+ * differs from an earlier one changes nothing. */
+static curl_socket_t curl_opens_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct mt_transfer *t = arg;
+    const char *range = purpose == CURLSOCKTYPE_IPCXN ? mt_reach_private(&address->addr) : "not a connection";
+    if (range) {
+        if (getnameinfo(&address->addr, address->addrlen, t->ending.refused, sizeof t->ending.refused, NULL,
+                        0, NI_NUMERICHOST) != 0)
+            t->ending.refused[0] = '\0';
+        t->ending.range = range;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* Also before a request goes over a kept connection, which somebody who may go anywhere may have opened. */
+static int curl_is_connected(void *arg, char *remote, char *local, int remote_port, int local_port)
+{
+    struct mt_transfer *t = arg;
+    (void)local;
+    (void)remote_port;
+    (void)local_port;
+    const char *range = mt_reach_private_text(remote);
+    if (!range)
+        return CURL_PREREQFUNC_OK;
+    snprintf(t->ending.refused, sizeof t->ending.refused, "%.60s", remote);
+    t->ending.range = range;
+    return CURL_PREREQFUNC_ABORT;
 }
 
 static int curl_closes_socket(void *arg, curl_socket_t fd)
@@ -348,7 +382,7 @@ struct mt_transfers *mt_transfers_new(struct mt_loop *loop)
     set->timer = evtimer_new(mt_loop_base(loop), on_timer, set);
     if (!set->timer)
         abort();
-    set->proxy = getenv("http_proxy") ? NULL : variable("HTTP_PROXY");
+    mt_proxies_read(&set->proxies);
     set->ca_file = variable("SSL_CERT_FILE");
     set->ca_dir = variable("SSL_CERT_DIR");
     open_multi(set);
@@ -365,27 +399,13 @@ void mt_transfers_free(struct mt_transfers *set)
         forget_socket(set, (curl_socket_t)i);
     event_free(set->timer);
     free(set->sockets);
-    free(set->proxy);
+    mt_proxies_fini(&set->proxies);
     free(set->ca_file);
     free(set->ca_dir);
     free(set);
 }
 
 /* ---- start and stop ---- */
-
-/* The embedded catalog listens there, and no proxy reaches this machine's own loopback. */
-static bool is_loopback(const char *url)
-{
-    struct mt_buf host;
-    mt_buf_init(&host, 1024);
-    mt_url_host(mt_slice_of(url), &host);
-    const char *text = mt_buf_text(&host);
-    bool yes = strcmp(text, "localhost") == 0 || strcmp(text, "::1") == 0;
-    if (strncmp(text, "127.", 4) == 0)
-        yes = strspn(text, "0123456789.") == strlen(text);
-    mt_buf_fini(&host);
-    return yes;
-}
 
 static bool add_header(struct mt_transfer *t, const char *name, const char *value)
 {
@@ -449,10 +469,15 @@ static CURLcode configure(struct mt_transfer *t, const struct mt_exchange *x)
         SET(CURLOPT_CAINFO, set->ca_file);
         SET(CURLOPT_CAPATH, set->ca_dir);
     }
-    if (is_loopback(x->url))
-        SET(CURLOPT_PROXY, "");
-    else if (set->proxy && strncasecmp(x->url, "http:", 5) == 0)
-        SET(CURLOPT_PROXY, set->proxy);
+    const char *proxy = mt_proxies_find(&set->proxies, x->url);
+    SET(CURLOPT_PROXY, proxy ? proxy : "");
+    SET(CURLOPT_NOPROXY, ""); /* decided already */
+    if (x->public_only && !proxy) {
+        SET(CURLOPT_OPENSOCKETFUNCTION, curl_opens_socket);
+        SET(CURLOPT_OPENSOCKETDATA, t);
+        SET(CURLOPT_PREREQFUNCTION, curl_is_connected);
+        SET(CURLOPT_PREREQDATA, t);
+    }
     SET(CURLOPT_CLOSESOCKETFUNCTION, curl_closes_socket);
     SET(CURLOPT_CLOSESOCKETDATA, set); /* not the transfer: connections outlive it */
     SET(CURLOPT_HEADERFUNCTION, curl_read_header);
@@ -517,4 +542,21 @@ void mt_transfer_stop(struct mt_transfer *transfer)
         return;
     curl_multi_remove_handle(transfer->set->multi, transfer->easy);
     release(transfer);
+}
+
+/* ---- what doctor asks ---- */
+
+void mt_http_libraries(struct mt_library out[2])
+{
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+    out[0] = (struct mt_library){"libcurl", LIBCURL_VERSION, info->version, info->ssl_version};
+    out[1] = (struct mt_library){"libevent", LIBEVENT_VERSION, event_get_version(), NULL};
+}
+
+void mt_http_default_ca(const char **out_file, const char **out_folder)
+{
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+    bool told = info->age >= CURLVERSION_EIGHTH;
+    *out_file = told ? info->cainfo : NULL;
+    *out_folder = told ? info->capath : NULL;
 }

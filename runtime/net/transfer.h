@@ -15,7 +15,8 @@ struct mt_exchange {
     struct mt_slice body; /* borrowed until the end; {NULL,0}: none */
     uint32_t timeout_ms, connect_timeout_ms;
     bool insecure_tls;
-    bool fresh; /* on a new connection: libcurl sends again by itself when a kept one turns out dead */
+    bool public_only; /* no connection to a private address (net/reach.h), but to a proxy's */
+    bool fresh;       /* on a new connection: libcurl sends again by itself when a kept one turns out dead */
     struct mt_http_response
         *res; /* borrowed until the end; status, headers and body are filled under the buffers' ceilings */
     struct mt_http_stats *stats; /* requests and bytes are counted; may be NULL */

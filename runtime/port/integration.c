@@ -82,6 +82,17 @@ static enum mt_rc change(struct mt_port *port, struct mt_integration *i, const c
     return rc;
 }
 
+static void put_destination(struct mt_buf *out, const struct mt_integration *i)
+{
+    if (i->destination) {
+        mt_buf_puts(out, "{\"type\":\"WEBHOOK\",\"url\":");
+        mt_buf_put_json_string(out, mt_slice_of(i->destination));
+        mt_buf_putc(out, '}');
+    } else {
+        mt_buf_puts(out, "{}");
+    }
+}
+
 enum mt_rc mt_integration_create(struct mt_port *port, struct mt_integration *i, struct mt_val mapping,
                                  struct mt_err *err)
 {
@@ -93,7 +104,9 @@ enum mt_rc mt_integration_create(struct mt_port *port, struct mt_integration *i,
     mt_buf_put_json_string(&body, mt_slice_of(i->type));
     mt_buf_puts(&body, ",\"version\":");
     mt_buf_put_json_string(&body, mt_slice_of(i->version));
-    mt_buf_puts(&body, ",\"changelogDestination\":{},\"config\":");
+    mt_buf_puts(&body, ",\"changelogDestination\":");
+    put_destination(&body, i);
+    mt_buf_puts(&body, ",\"config\":");
     if (mapping.doc)
         mt_val_write(mapping, &body);
     else
@@ -119,14 +132,21 @@ static bool is_false(const struct mt_integration *i, const char *member)
     return mt_integration_member(i, member, &v) && mt_val_is(v, MT_BOOL) && !mt_val_true(v);
 }
 
+static bool has_destination(const struct mt_integration *i)
+{
+    struct mt_val v;
+    if (!mt_integration_member(i, "changelogDestination", &v) || !mt_val_is(v, MT_OBJECT))
+        return false;
+    return i->destination ? mt_val_count(v) == 2 && text_is(i, "changelogDestination.type", "WEBHOOK") &&
+                                text_is(i, "changelogDestination.url", i->destination)
+                          : mt_val_count(v) == 0;
+}
+
 enum mt_rc mt_integration_update(struct mt_port *port, struct mt_integration *i, struct mt_err *err)
 {
-    struct mt_val destination;
     if (text_is(i, "installationAppType", i->type) && text_is(i, "version", i->version) &&
         text_is(i, "processingMode", "ocean-core") && is_false(i, "actionsProcessingEnabled") &&
-        is_false(i, "incrementalSyncEnabled") &&
-        mt_integration_member(i, "changelogDestination", &destination) && mt_val_is(destination, MT_OBJECT) &&
-        mt_val_count(destination) == 0)
+        is_false(i, "incrementalSyncEnabled") && has_destination(i))
         return MT_OK;
     struct mt_buf body;
     mt_buf_init(&body, BODY_MAX);
@@ -134,8 +154,9 @@ enum mt_rc mt_integration_update(struct mt_port *port, struct mt_integration *i,
     mt_buf_put_json_string(&body, mt_slice_of(i->type));
     mt_buf_puts(
         &body,
-        ",\"actionsProcessingEnabled\":false,\"incrementalSyncEnabled\":false,\"changelogDestination\":{},"
-        "\"processingMode\":\"ocean-core\",\"version\":"); /* R-DSP-06 */
+        ",\"actionsProcessingEnabled\":false,\"incrementalSyncEnabled\":false,\"changelogDestination\":");
+    put_destination(&body, i);
+    mt_buf_puts(&body, ",\"processingMode\":\"ocean-core\",\"version\":"); /* R-DSP-06 */
     mt_buf_put_json_string(&body, mt_slice_of(i->version));
     mt_buf_putc(&body, '}');
     char *path = path_of(i, "");
@@ -175,43 +196,97 @@ enum mt_rc mt_integration_put_mapping(struct mt_port *port, struct mt_integratio
 }
 
 /* Reports never decide: an error is logged, and that is all. */
+static struct mt_doc *ask(struct mt_port *port, const char *what, const char *method, const char *path,
+                          struct mt_buf *body)
+{
+    struct mt_err err;
+    struct mt_port_answer answer = {0};
+    if (mt_port_call(port, method, path, mt_buf_slice(body), 0, &answer, &err) != MT_OK &&
+        err.rc != MT_ECANCELED)
+        mt_log_repeat(MT_WARN, what, "could not report %s: %s", what, err.text);
+    return answer.doc;
+}
+
 static void report(struct mt_port *port, const char *what, const char *method, const char *path,
                    struct mt_buf *body)
 {
-    struct mt_err err;
-    if (mt_port_call(port, method, path, mt_buf_slice(body), 0, NULL, &err) != MT_OK &&
-        err.rc != MT_ECANCELED)
-        mt_log_repeat(MT_WARN, what, "could not report %s: %s", what, err.text);
+    mt_doc_unref(ask(port, what, method, path, body));
 }
 
-void mt_integration_resync_started(struct mt_port *port, const struct mt_integration *i, int64_t started_us)
+/* ---- the state of the resync ---- */
+
+int64_t mt_schedule_next(const struct mt_schedule *schedule, int64_t now_us)
+{
+    int64_t interval = (int64_t)schedule->minutes * 60 * 1000000;
+    if (!interval)
+        return 0;
+    if (now_us < schedule->start_us) /* the wall clock was set back */
+        return schedule->start_us;
+    return schedule->start_us + ((now_us - schedule->start_us) / interval + 1) * interval;
+}
+
+static void put_schedule(struct mt_buf *body, const struct mt_integration *i)
+{
+    char when[MT_ISO_SIZE];
+    int64_t next = mt_schedule_next(&i->schedule, mt_wall_us());
+    if (next)
+        mt_buf_printf(body, ",\"nextResync\":\"%s\",\"intervalInMinuets\":%u}", mt_iso_format(next, when),
+                      i->schedule.minutes); /* A-INT-18 */
+    else
+        mt_buf_puts(body, ",\"nextResync\":null,\"intervalInMinuets\":null}");
+}
+
+static void patch_state(struct mt_port *port, struct mt_integration *i, struct mt_buf *body)
+{
+    struct mt_val updated;
+    int64_t state_us;
+    char *path = path_of(i, "/resync-state");
+    struct mt_doc *answer = ask(port, "the resync state", "PATCH", path, body);
+    if (answer && mt_val_path(mt_doc_root(answer), "integration.resyncState.updatedAt", &updated) &&
+        mt_val_is(updated, MT_STRING) && mt_iso_parse(mt_val_string(updated), &state_us) == MT_OK)
+        i->state_us = state_us;
+    mt_doc_unref(answer);
+    free(path);
+}
+
+void mt_integration_resync_started(struct mt_port *port, struct mt_integration *i, int64_t started_us)
 {
     char when[MT_ISO_SIZE];
     struct mt_buf body;
     mt_buf_init(&body, BODY_MAX);
-    mt_buf_printf(
-        &body,
-        "{\"status\":\"running\",\"lastResyncEnd\":null,\"lastResyncStart\":\"%s\",\"nextResync\":null,"
-        "\"intervalInMinuets\":null}",
-        mt_iso_format(started_us, when)); /* A-INT-16, A-INT-18 */
-    char *path = path_of(i, "/resync-state");
-    report(port, "the resync state", "PATCH", path, &body);
-    free(path);
+    mt_buf_printf(&body, "{\"status\":\"running\",\"lastResyncEnd\":null,\"lastResyncStart\":\"%s\"",
+                  mt_iso_format(started_us, when)); /* A-INT-16 */
+    put_schedule(&body, i);
+    patch_state(port, i, &body);
     mt_buf_fini(&body);
 }
 
-void mt_integration_resync_ended(struct mt_port *port, const struct mt_integration *i, const char *status)
+void mt_integration_resync_ended(struct mt_port *port, struct mt_integration *i, const char *status)
 {
     char when[MT_ISO_SIZE];
     struct mt_buf body;
     mt_buf_init(&body, BODY_MAX);
-    mt_buf_printf(
-        &body, "{\"status\":\"%s\",\"lastResyncEnd\":\"%s\",\"nextResync\":null,\"intervalInMinuets\":null}",
-        status, mt_iso_format(mt_wall_us(), when)); /* A-INT-17 */
-    char *path = path_of(i, "/resync-state");
-    report(port, "the resync state", "PATCH", path, &body);
-    free(path);
+    mt_buf_printf(&body, "{\"status\":\"%s\",\"lastResyncEnd\":\"%s\"", status,
+                  mt_iso_format(mt_wall_us(), when)); /* A-INT-17 */
+    put_schedule(&body, i);
+    patch_state(port, i, &body);
     mt_buf_fini(&body);
+}
+
+enum mt_rc mt_integration_resync_request(struct mt_port *port, const struct mt_integration *i,
+                                         int64_t *out_us, struct mt_err *err)
+{
+    struct mt_port_answer answer = {0};
+    struct mt_val updated;
+    char *path = path_of(i, "/resync-request");
+    enum mt_rc rc = mt_port_call(port, "GET", path, (struct mt_slice){0}, 0, &answer, err);
+    free(path);
+    *out_us = 0;
+    if (rc == MT_OK && answer.doc && mt_val_path(mt_doc_root(answer.doc), "request.updatedAt", &updated) &&
+        mt_val_is(updated, MT_STRING) && mt_iso_parse(mt_val_string(updated), out_us) != MT_OK)
+        *out_us = 0;
+    mt_doc_unref(answer.doc);
+    return rc;
 }
 
 void mt_integration_examples(struct mt_port *port, const struct mt_integration *i, const char *kind,
@@ -313,5 +388,20 @@ void mt_integration_metrics_put(struct mt_port *port, const struct mt_integratio
     report(port, "metrics", "PUT", mt_buf_text(&url), &body);
     free(base);
     mt_buf_fini(&url);
+    mt_buf_fini(&body);
+}
+
+void mt_integration_heartbeat(struct mt_port *port, const struct mt_integration *i, const char *event_id)
+{
+    char *base = metrics_url(i);
+    if (!base)
+        return;
+    struct mt_buf body;
+    mt_buf_init(&body, BODY_MAX);
+    mt_buf_printf(&body, "{\"eventId\":\"%s\"}", event_id);
+    char *url = mt_format("%s/heartbeat", base);
+    report(port, "the heartbeat", "POST", url, &body);
+    free(url);
+    free(base);
     mt_buf_fini(&body);
 }

@@ -8,8 +8,19 @@
 /* The version of Ocean whose protocol is spoken: reported where Ocean reports its own. */
 #define MT_OCEAN_VERSION "0.48.12"
 
+/* A resync every interval from start on (R-ST-02); minutes 0: none. */
+struct mt_schedule {
+    int64_t start_us;
+    unsigned minutes;
+};
+/* The smallest start + k * interval after now; 0: there is no schedule. */
+int64_t mt_schedule_next(const struct mt_schedule *schedule, int64_t now_us);
+
 struct mt_integration {
     const char *identifier, *type, *version;
+    const char *destination; /* URL for resync requests (R-LIS-12); NULL: Port is asked */
+    struct mt_schedule schedule;
+    _Atomic int64_t state_us; /* updatedAt of the resync state as Port last answered (A-INT-19); 0: never */
     struct mt_doc *doc; /* {"integration":{…}} as Port last answered; NULL: it does not exist */
 };
 
@@ -30,8 +41,13 @@ void mt_integration_fini(struct mt_integration *i);
 bool mt_integration_member(const struct mt_integration *i, const char *dotted, struct mt_val *out);
 
 /* Reports; what goes wrong is logged and never decides (A-INT-19, A-MET-06, A-EX-04). */
-void mt_integration_resync_started(struct mt_port *port, const struct mt_integration *i, int64_t started_us);
-void mt_integration_resync_ended(struct mt_port *port, const struct mt_integration *i, const char *status);
+void mt_integration_resync_started(struct mt_port *port, struct mt_integration *i, int64_t started_us);
+void mt_integration_resync_ended(struct mt_port *port, struct mt_integration *i, const char *status);
+/* A process is alive and resyncs (A-MET-07). */
+void mt_integration_heartbeat(struct mt_port *port, const struct mt_integration *i, const char *event_id);
+/* When somebody asked for a resync (A-INT-20); 0: nobody did, or its time cannot be read. */
+enum mt_rc mt_integration_resync_request(struct mt_port *port, const struct mt_integration *i,
+                                         int64_t *out_us, struct mt_err *err);
 void mt_integration_examples(struct mt_port *port, const struct mt_integration *i, const char *kind,
                              struct mt_slice array);
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 
 enum {
     RETRIES = 10,        /* A-NET-07 */
@@ -17,7 +18,8 @@ enum {
     DEADLINE_S = 120,
     TIMEOUT_MS = 60 * 1000, /* A-NET-01 */
     EARLY_S = 30,           /* refresh a token this long before it ends (A-AUTH-04) */
-    LAST_WORDS_MS = 5000    /* an interrupted run must end soon */
+    LAST_WORDS_MS = 5000,   /* an interrupted run must end soon */
+    REFUSED_S = 60          /* a refusal of the credentials is believed this long */
 };
 
 /* A-NET-05, and 500: what is marked retryable may arrive twice. A 401 is a new token, once. */
@@ -32,13 +34,17 @@ struct mt_port {
     uint32_t deadline_ms;
     atomic_bool last_words;
     const atomic_bool *cancel;
+    struct mt_port_health *health;
+    void (*observed)(void *ud, double seconds);
+    void *observed_ud;
     struct mt_http_stats stats;
 
     pthread_mutex_t lock; /* held while a token is fetched: that makes it single-flight (A-AUTH-05) */
     char *authorization;  /* "<tokenType> <accessToken>", NULL: none yet */
     unsigned generation;  /* of authorization */
     uint64_t expires_ns;
-    struct mt_err refused; /* credentials that were refused once stay refused (A-NET-11) */
+    struct mt_err refused; /* credentials that were refused are not tried again for a while (A-NET-11) */
+    uint64_t refused_ns;
 };
 
 struct mt_port *mt_port_new(const struct mt_port_options *o)
@@ -56,6 +62,9 @@ struct mt_port *mt_port_new(const struct mt_port_options *o)
     p->insecure_tls = o->insecure_tls;
     p->deadline_ms = (o->deadline_s ? o->deadline_s : DEADLINE_S) * 1000u;
     p->cancel = o->cancel;
+    p->health = o->health;
+    p->observed = o->observed;
+    p->observed_ud = o->observed_ud;
     pthread_mutex_init(&p->lock, NULL);
     if (strchr(p->client_id, '@'))
         mt_log(MT_WARN,
@@ -112,11 +121,72 @@ static struct mt_slice reason_of(const struct mt_doc *doc, struct mt_slice body)
     return body;
 }
 
+/* ---- health ---- */
+
+void mt_port_health_init(struct mt_port_health *h)
+{
+    *h = (struct mt_port_health){.requests = 0};
+    pthread_mutex_init(&h->lock, NULL);
+}
+
+void mt_port_health_fini(struct mt_port_health *h)
+{
+    pthread_mutex_destroy(&h->lock);
+}
+
+char *mt_port_health_error(struct mt_port_health *h)
+{
+    pthread_mutex_lock(&h->lock);
+    char *copy = h->error[0] ? mt_strdup(h->error) : NULL;
+    pthread_mutex_unlock(&h->lock);
+    return copy;
+}
+
+static bool is_down(int status)
+{
+    return status == 401 || status == 403 || status == 408 || status == 429 || status >= 500;
+}
+
+static void note_accepted(struct mt_port *p)
+{
+    if (p->health)
+        atomic_store(&p->health->accepted, true);
+}
+
+/* rc and err of a call of Port's API, and its status where there was one. */
+static void note_end(struct mt_port *p, enum mt_rc rc, int status, const struct mt_err *err)
+{
+    struct mt_port_health *h = p->health;
+    if (!h || rc == MT_ECANCELED)
+        return;
+    /* MT_EHTTP without a status of this call: the token could not be had. */
+    const bool failed = is_down(status) || (rc != MT_OK && (rc != MT_EHTTP || !status));
+    atomic_fetch_add(&h->requests, 1);
+    if (failed) {
+        struct mt_err shown = {.rc = rc};
+        if (rc == MT_OK)
+            snprintf(shown.text, sizeof shown.text, "Port answered with status %d", status);
+        else
+            shown = *err;
+        struct mt_slice text = mt_utf8_cut(mt_slice_of(mt_mask(shown.text)), sizeof h->error - 1);
+        pthread_mutex_lock(&h->lock);
+        memcpy(h->error, text.p, text.n);
+        h->error[text.n] = '\0';
+        pthread_mutex_unlock(&h->lock);
+        atomic_fetch_add(&h->failures, 1);
+    }
+    atomic_store(&h->failed, failed);
+}
+
+/* ---- requests ---- */
+
 struct outgoing {
     const char *method, *url;
     struct mt_slice body;
     unsigned flags;
     char *authorization; /* owned; NULL for the token request */
+    uint32_t deadline_ms;
+    const atomic_bool *cancel;
 };
 
 static enum mt_rc transmit(struct mt_port *p, const struct outgoing *o, struct mt_http_response *res,
@@ -133,19 +203,18 @@ static enum mt_rc transmit(struct mt_port *p, const struct outgoing *o, struct m
         headers[n++] = (struct mt_header){"Content-Type", "application/json", false};
     bool once = strcmp(o->method, "POST") == 0 && !(o->flags & MT_PORT_RETRY);
     bool last_words = atomic_load(&p->last_words);
+    uint32_t deadline_ms = last_words && o->deadline_ms > LAST_WORDS_MS ? LAST_WORDS_MS : o->deadline_ms;
     struct mt_http_request req = {
         .method = o->method,
         .url = o->url,
         .headers = headers,
         .header_count = n,
         .body = o->body,
-        .timeout_ms = last_words                    ? LAST_WORDS_MS
-                      : TIMEOUT_MS < p->deadline_ms ? TIMEOUT_MS
-                                                    : p->deadline_ms,
-        .deadline_ms = last_words ? LAST_WORDS_MS : p->deadline_ms,
+        .timeout_ms = deadline_ms < TIMEOUT_MS ? deadline_ms : TIMEOUT_MS,
+        .deadline_ms = deadline_ms,
         .insecure_tls = p->insecure_tls,
         .stats = &p->stats,
-        .cancel = last_words ? NULL : p->cancel,
+        .cancel = last_words && o->cancel == p->cancel ? NULL : o->cancel,
         /* PATCH too: those that Port has set a state, whatever it was before (A-NET-12). */
         .retry = {.max_retries = once         ? 0
                                  : last_words ? 1
@@ -192,7 +261,8 @@ static enum mt_rc parse_token(struct mt_port *p, struct mt_http_response *res, s
     free(p->authorization);
     struct mt_slice t = mt_val_string(type), a = mt_val_string(token);
     p->authorization = mt_format("%.*s %.*s", MT_FMT(t), MT_FMT(a));
-    mt_mask_add(a);
+    mt_mask_add_passing(a);
+    note_accepted(p);
     uint64_t lasts =
         expires > 2 * EARLY_S ? (uint64_t)expires - EARLY_S : (uint64_t)(expires > 0 ? expires : 0);
     if (lasts > 1000000000u)
@@ -204,15 +274,15 @@ out:
     return rc;
 }
 
-/* A copy of the Authorization header. stale: the generation that was just refused with 401 (0: none). */
-static enum mt_rc authorize(struct mt_port *p, unsigned stale, char **out, unsigned *out_generation,
-                            struct mt_err *err)
+/* A copy of the Authorization header for what goes out. stale: the generation that was just refused with 401
+ * (0: none). */
+static enum mt_rc authorize(struct mt_port *p, const struct outgoing *o, unsigned stale, char **out,
+                            unsigned *out_generation, struct mt_err *err)
 {
     enum mt_rc rc = MT_OK;
     pthread_mutex_lock(&p->lock);
-    if (p->refused.rc) {
-        if (err)
-            *err = p->refused;
+    if (p->refused.rc && mt_now_ns() - p->refused_ns < REFUSED_S * 1000000000u) {
+        *err = p->refused;
         rc = p->refused.rc;
     } else if (!p->authorization || p->generation == stale || mt_now_ns() >= p->expires_ns) {
         struct mt_buf body;
@@ -224,16 +294,22 @@ static enum mt_rc authorize(struct mt_port *p, unsigned stale, char **out, unsig
         mt_buf_putc(&body, '}');
         char *url = mt_format("%s/v1/auth/access_token", p->base);
         struct mt_http_response res;
-        rc =
-            transmit(p, &(struct outgoing){"POST", url, mt_buf_slice(&body), MT_PORT_RETRY, NULL}, &res, err);
+        const struct outgoing token = {.method = "POST",
+                                       .url = url,
+                                       .body = mt_buf_slice(&body),
+                                       .flags = MT_PORT_RETRY,
+                                       .deadline_ms = o->deadline_ms,
+                                       .cancel = o->cancel};
+        rc = transmit(p, &token, &res, err);
         if (rc == MT_OK) {
             rc = parse_token(p, &res, err);
             mt_http_response_fini(&res);
         } else if (rc != MT_ECANCELED) {
             mt_err_context(err, "cannot reach Port");
         }
-        if (rc == MT_EAUTH && err)
-            p->refused = *err;
+        if (rc == MT_EAUTH)
+            p->refused_ns = mt_now_ns();
+        p->refused = rc == MT_EAUTH ? *err : (struct mt_err){0};
         free(url);
         mt_buf_fini(&body);
     }
@@ -255,41 +331,36 @@ static char *address(const struct mt_port *p, const char *path, unsigned flags)
     return with;
 }
 
-enum mt_rc mt_port_call(struct mt_port *p, const char *method, const char *path, struct mt_slice body,
-                        unsigned flags, struct mt_port_answer *out, struct mt_err *err)
+static enum mt_rc call(struct mt_port *p, struct outgoing *o, const char *path, struct mt_port_answer *out,
+                       int *out_status, struct mt_err *err)
 {
-    struct mt_err local;
-    err = err ? err : &local;
-    struct outgoing o = {.method = method, .body = body, .flags = flags};
     struct mt_http_response res = {0};
     unsigned generation = 0;
     enum mt_rc rc;
-    char *url = address(p, path, flags);
-    o.url = url;
     for (int attempt = 0;; attempt++) {
-        free(o.authorization);
-        o.authorization = NULL;
-        rc = authorize(p, generation, &o.authorization, &generation, err);
+        free(o->authorization);
+        o->authorization = NULL;
+        rc = authorize(p, o, generation, &o->authorization, &generation, err);
         if (rc == MT_OK)
-            rc = transmit(p, &o, &res, err);
+            rc = transmit(p, o, &res, err);
         if (rc != MT_OK)
-            goto out;
+            return rc;
         if (res.status != 401 || attempt)
             break;
         mt_http_response_fini(&res); /* one new token for each call (A-NET-10, A-NET-12) */
     }
     struct mt_doc *doc = NULL;
     struct mt_err broken;
-    int status = res.status;
+    int status = *out_status = res.status;
     bool parsed = mt_doc_parse(&res.body, NULL, &doc, &broken) == MT_OK;
-    if (status >= 300 && !(flags & MT_PORT_SOFT)) { /* A-COM-11 */
+    if (status >= 300 && !(o->flags & MT_PORT_SOFT)) { /* A-COM-11 */
         struct mt_slice why = reason_of(doc, mt_buf_slice(&res.body));
         rc = mt_fail(err, status == 401 || status == 403 ? MT_EAUTH : MT_EHTTP,
-                     "Port answered %s %.300s with status %d: %.*s", method, path, status, MT_FMT(why));
+                     "Port answered %s %.300s with status %d: %.*s", o->method, path, status, MT_FMT(why));
         err->status = status;
         mt_doc_unref(doc);
-    } else if (!parsed && status < 300 && res.body.n) {
-        rc = mt_fail(err, MT_EDATA, "Port answered %s %.300s with a body that is not JSON: %.300s", method,
+    } else if (!parsed && status < 300 && res.body.n && !(o->flags & MT_PORT_UNREAD)) {
+        rc = mt_fail(err, MT_EDATA, "Port answered %s %.300s with a body that is not JSON: %.300s", o->method,
                      path, broken.text);
     } else if (out) {
         *out = (struct mt_port_answer){status, doc};
@@ -297,8 +368,42 @@ enum mt_rc mt_port_call(struct mt_port *p, const char *method, const char *path,
         mt_doc_unref(doc);
     }
     mt_http_response_fini(&res);
-out:
+    return rc;
+}
+
+enum mt_rc mt_port_call_within(struct mt_port *p, uint32_t deadline_ms, const atomic_bool *cancel,
+                               const char *method, const char *path, struct mt_slice body, unsigned flags,
+                               struct mt_port_answer *out, struct mt_err *err)
+{
+    struct mt_err local;
+    err = err ? err : &local;
+    const uint64_t began_ns = mt_now_ns();
+    int status = 0;
+    char *url = address(p, path, flags);
+    struct outgoing o = {.method = method,
+                         .url = url,
+                         .body = body,
+                         .flags = flags,
+                         .deadline_ms = deadline_ms,
+                         .cancel = cancel ? cancel : p->cancel};
+    enum mt_rc rc = call(p, &o, path, out, &status, err);
+    if (path[0] == '/') {
+        note_end(p, rc, status, err);
+        if (p->observed)
+            p->observed(p->observed_ud, (double)(mt_now_ns() - began_ns) / 1e9);
+    }
     free(o.authorization);
     free(url);
     return rc;
+}
+
+enum mt_rc mt_port_call(struct mt_port *p, const char *method, const char *path, struct mt_slice body,
+                        unsigned flags, struct mt_port_answer *out, struct mt_err *err)
+{
+    return mt_port_call_within(p, p->deadline_ms, NULL, method, path, body, flags, out, err);
+}
+
+void mt_port_kick(struct mt_port *p)
+{
+    mt_http_kick(p->http);
 }

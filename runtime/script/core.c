@@ -40,10 +40,12 @@ static int core_sleep(lua_State *L)
     const lua_Number seconds = luaL_checknumber(L, 1);
     luaL_argcheck(L, seconds >= 0 && seconds <= 1e9, 1, "seconds, from 0 up to a billion");
     mt_vm_running(L);
+    const struct mt_host_options *options = mt_vm_options(mt_vm_of(L));
+    const bool recorded = options->tape && options->tape->play; /* nobody is there to wait for */
     struct sleeping *s = mt_op_new(L, sizeof *s);
     s->op.cancel = sleep_fini;
     s->op.fini = sleep_fini;
-    s->timer = mt_timer_new(mt_vm_options(mt_vm_of(L))->loop, (uint64_t)ceil(seconds * 1000), sleep_over, s);
+    s->timer = mt_timer_new(options->loop, recorded ? 0 : (uint64_t)ceil(seconds * 1000), sleep_over, s);
     return mt_op_wait(L, &s->op, sleep_ended);
 }
 
@@ -331,6 +333,23 @@ static int core_cache_generation(lua_State *L)
     return 1;
 }
 
+static char clear_key; /* registry: the library's function that forgets what it remembers */
+
+static int core_on_cache_clear(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &clear_key);
+    return 0;
+}
+
+int mt_cache_cleared(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &clear_key) == LUA_TFUNCTION)
+        lua_call(L, 0, 0);
+    return 0;
+}
+
 /* ---- handlers ---- */
 
 static int core_register(lua_State *L)
@@ -355,14 +374,23 @@ static int core_register(lua_State *L)
 void mt_bind_task(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"sleep", core_sleep},       {"spawn", core_spawn},
-        {"join", core_join},         {"cancel", core_cancel},
-        {"status", core_status},     {"current", core_current},
-        {"park", core_park},         {"wake", core_wake},
-        {"scope", core_scope},       {"on_scope_end", core_on_scope_end},
-        {"fault", core_fault},       {"pages", core_pages},
-        {"log", core_log},           {"cache_generation", core_cache_generation},
-        {"register", core_register}, {NULL, NULL},
+        {"sleep", core_sleep},
+        {"spawn", core_spawn},
+        {"join", core_join},
+        {"cancel", core_cancel},
+        {"status", core_status},
+        {"current", core_current},
+        {"park", core_park},
+        {"wake", core_wake},
+        {"scope", core_scope},
+        {"on_scope_end", core_on_scope_end},
+        {"fault", core_fault},
+        {"pages", core_pages},
+        {"log", core_log},
+        {"cache_generation", core_cache_generation},
+        {"register", core_register},
+        {"on_cache_clear", core_on_cache_clear},
+        {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
     luaL_newmetatable(L, "moontide.context");

@@ -1,5 +1,9 @@
 /* The host of one bundle: makes the state, loads main.lua, answers what its handlers are. Called by sync/ and
- * the CLI on the loop's thread; the host owns the state (vm.c), its runs (run.c) end with it. */
+ * the CLI; the host owns the state (vm.c), its runs (run.c) end with it.
+ *
+ * A service loads a new generation on a thread of its own, beside the runs of the old one on the loop's:
+ * until its first run a state touches neither loop nor client, and its CPU time is that of the thread that
+ * loads. */
 #include "script/state.h"
 
 #include <stdlib.h>
@@ -18,6 +22,7 @@ static int open_state(lua_State *L)
     mt_bind_text(L);
     mt_bind_crypto(L);
     mt_bind_jq(L);
+    mt_bind_kv(L);
     return 0;
 }
 
@@ -35,14 +40,18 @@ static enum mt_rc load(struct mt_vm *vm, struct mt_err *err)
     int results;
     mt_budget_hook(L); /* coroutines inherit it */
     lua_State *co = lua_newthread(L);
+    const struct mt_log_fields *before = mt_log_enter(NULL);
+    mt_log_enter(vm->options.log ? vm->options.log : before);
     vm->loading = true;
     mt_budget_enter(vm);
     lua_pushcfunction(co, load_main);
     int status = lua_resume(co, L, 0, &results);
     mt_budget_leave(vm);
     vm->loading = false;
+    mt_log_enter(before);
     if (status == LUA_OK && !vm->kill) {
         lua_settop(L, 0);
+        lua_gc(L, LUA_GCCOLLECT); /* sources, parser, the coroutine: half of what a small bundle takes */
         return MT_OK;
     }
     char *text = mt_failure_text(vm, NULL, co, status);
@@ -100,6 +109,15 @@ void mt_host_free(struct mt_host *host)
     free(host);
 }
 
+bool mt_host_has_resync(const struct mt_host *host)
+{
+    const struct mt_vm *vm = host->vm;
+    for (size_t i = 0; i < vm->handler_count; i++)
+        if (vm->handlers[i].hook == MT_HANDLER_RESYNC)
+            return true;
+    return false;
+}
+
 bool mt_host_handles(const struct mt_host *host, struct mt_slice kind)
 {
     const struct mt_vm *vm = host->vm;
@@ -139,5 +157,10 @@ void mt_view_read(struct mt_vm *vm, struct mt_slice member)
 
 void mt_host_clear_cache(struct mt_host *host)
 {
-    host->vm->cache_generation++;
+    struct mt_vm *vm = host->vm;
+    vm->cache_generation++;
+    vm->untidy = MT_TIDY_CYCLES;
+    if (mt_vm_call(vm, mt_cache_cleared, NULL) != LUA_OK) /* who looks a value up sees the generation */
+        lua_pop(vm->L, 1);
+    mt_turn_ask(vm);
 }

@@ -185,8 +185,8 @@ static void note_trace(lua_State *L, const struct mt_script_request *r, const ch
         snprintf(text, sizeof text, "%.16s %.240s: %.140s, after %lld ms", r->method, shown,
                  r->err.text + (twice ? n : 0), ms);
     } else {
-        snprintf(text, sizeof text, "%.16s %.240s: HTTP %d, %lld ms%s", r->method, shown, r->response.status, ms,
-                 r->response.attempts > 1 ? ", retried" : "");
+        snprintf(text, sizeof text, "%.16s %.240s: HTTP %d, %lld ms%s", r->method, shown, r->response.status,
+                 ms, r->response.attempts > 1 ? ", retried" : "");
     }
     mt_task_trace(mt_vm_running(L), mt_mask(text));
 }
@@ -261,6 +261,7 @@ static int http_admission(lua_State *L)
     lua_Integer concurrency = luaL_checkinteger(L, 2);
     double rate = luaL_optnumber(L, 3, 0);
     luaL_argcheck(L, concurrency > 0 && concurrency <= 1000, 2, "concurrency is from 1 to 1000");
+    mt_vm_running(L); /* not while main.lua loads: that may be on another thread than the client's */
     struct mt_admission **held = lua_newuserdatauv(L, sizeof *held, 0);
     *held = NULL;
     luaL_setmetatable(L, ADMISSION);

@@ -56,11 +56,25 @@ void *mt_op_new(lua_State *L, size_t size)
     return op;
 }
 
+/* Raises with the place where the script asked: the library's own lines are of no use to its author. */
+static int raise(lua_State *L, const char *text)
+{
+    lua_Debug ar;
+    for (int level = 1; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline > 0 && strncmp(ar.short_src, "moontide/", 9) != 0) {
+            lua_pushfstring(L, "%s:%d: %s", ar.short_src, ar.currentline, text);
+            return lua_error(L);
+        }
+    }
+    return luaL_error(L, "%s", text);
+}
+
 struct mt_task *mt_vm_running(lua_State *L)
 {
     struct mt_vm *vm = mt_vm_of(L);
     if (!vm->running)
-        luaL_error(L, "I/O is not possible while a module loads: move it into a handler");
+        raise(L, "I/O is not possible while a module loads: move it into a handler");
     return vm->running;
 }
 
@@ -93,19 +107,22 @@ static const char *blocker(lua_State *L, lua_State *where)
 int mt_op_blocked(lua_State *L, lua_State *where, const char *what)
 {
     const struct mt_vm *vm = mt_vm_of(L);
+    const char *const loads = "%s is not possible while a module loads: move it into a handler";
     if (vm->loading)
-        return luaL_error(L, "%s is not possible while a module loads: move it into a handler", what);
+        return raise(L, lua_pushfstring(L, loads, what));
     if (vm->running && vm->running->state == MT_TASK_CLOSING)
-        return luaL_error(
-            L, "%s is not possible here: the task is being closed, and its close handlers cannot wait", what);
+        return raise(L, lua_pushfstring(L,
+                                        "%s is not possible here: the task is being closed, and its close "
+                                        "handlers cannot wait",
+                                        what));
     const char *name = blocker(L, where);
     if (name && strcmp(name, "require") == 0)
-        return luaL_error(L, "%s is not possible while a module loads: move it into a handler", what);
-    return luaL_error(L, "%s is not possible here: Lua cannot yield inside %s%s", what,
-                      name ? name : "a close handler or a C function",
-                      name && strcmp(name, "table.sort") == 0    ? " (its comparator)"
-                      : name && strcmp(name, "string.gsub") == 0 ? " (its callback)"
-                                                                 : "");
+        return raise(L, lua_pushfstring(L, loads, what));
+    return raise(L, lua_pushfstring(L, "%s is not possible here: Lua cannot yield inside %s%s", what,
+                                    name ? name : "a close handler or a C function",
+                                    name && strcmp(name, "table.sort") == 0    ? " (its comparator)"
+                                    : name && strcmp(name, "string.gsub") == 0 ? " (its callback)"
+                                                                               : ""));
 }
 
 static int wait_ended(lua_State *L, int status, lua_KContext context)

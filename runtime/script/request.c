@@ -348,6 +348,8 @@ void mt_request_read(lua_State *L, struct mt_script_request *r, struct mt_http_r
                   .cap_ms = ms_field(L, "cap_ms"),
                   .announced_cap_ms = ms_field(L, "announced_cap_ms")},
         .admission = admission_field(L),
+        .tape = mt_vm_options(mt_vm_of(L))->tape,
+        .reach = mt_vm_options(mt_vm_of(L))->reach,
         .stats = options->stats,
         .judge = req->judge,
         .judge_ud = req->judge_ud,

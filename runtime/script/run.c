@@ -13,6 +13,7 @@
 
 #define TURN_STEPS 64
 #define TURN_NS (10 * 1000000ULL)
+#define TIDY_KB 256 /* a step of the collector while nothing runs: about 1 ms */
 
 /* ---- faults, pages, traces ---- */
 
@@ -324,17 +325,44 @@ static struct mt_run *wanting(struct mt_vm *vm)
     return NULL;
 }
 
+/* The lines of a run name it. Returns what the thread's lines carried before. */
+static const struct mt_log_fields *enter_log(struct mt_run *run)
+{
+    const struct mt_log_fields *own = run->vm->options.log, *before = mt_log_enter(NULL);
+    if (own) {
+        run->log = *own; /* its owner may have changed it since */
+        run->log.kind = run->kind;
+    }
+    mt_log_enter(own ? &run->log : before);
+    return before;
+}
+
 static void attend(struct mt_run *run)
 {
+    const struct mt_log_fields *before = enter_log(run);
     if (!run->ended && (run->cancel || run->killed))
         stop(run);
     else if (!run->ended)
         next_handler(run);
+    mt_log_enter(before);
     if (run->ended)
         finish(run);
 }
 
 /* ---- the turn ---- */
+
+/* Bundles that idle must not keep the garbage of their last resync. In steps: a state of hundreds of
+ * megabytes would hold the loop for as many milliseconds. */
+static bool is_untidy(const struct mt_vm *vm)
+{
+    return vm->untidy > 0 && !vm->runs;
+}
+
+static void tidy(struct mt_vm *vm)
+{
+    if (lua_gc(vm->L, LUA_GCSTEP, TIDY_KB) != 0)
+        vm->untidy--;
+}
 
 static void turn(void *arg)
 {
@@ -350,20 +378,25 @@ static void turn(void *arg)
             continue;
         }
         struct mt_task *task = vm->ready_first;
-        if (!task)
+        if (!task) {
+            if (is_untidy(vm))
+                tidy(vm);
             break;
+        }
         vm->ready_first = task->queue_next;
         if (!vm->ready_first)
             vm->ready_last = NULL;
+        const struct mt_log_fields *before = enter_log(task->run);
         if (task->batch)
             mt_run_deliver(task);
         else
             mt_task_resume(task);
+        mt_log_enter(before);
     }
     t->inside = false;
     if (!t->vm)
         free(t);
-    else if (t->vm->ready_first || wanting(t->vm))
+    else if (t->vm->ready_first || wanting(t->vm) || is_untidy(t->vm))
         mt_turn_ask(t->vm);
 }
 
@@ -385,6 +418,7 @@ static struct mt_run *new_run(struct mt_host *host, const struct mt_run_options 
     run->vm = vm;
     run->options = *options;
     run->refs = mt_alloc((vm->handler_count + 1) * sizeof *run->refs);
+    vm->untidy = MT_TIDY_CYCLES;
     struct mt_run **at = &vm->runs;
     while (*at)
         at = &(*at)->next;

@@ -1,8 +1,10 @@
 /* moontide.core as a module of a stock lua5.4: JSON and views, secrets, text, hashes and jq, without a host,
  * a loop or a sandbox, so that busted tests the code that ships. Built as lib/moontide/core.so
- * (cmake/LuaModule.cmake), not linked to liblua.
+ * (cmake/LuaModule.cmake), not linked to liblua; and part of the program, for the specs of bundles.
  *
  * What waits (HTTP, sleep, tasks) is not in it. jq runs at once, on the calling thread. */
+#include "script/standalone.h"
+
 #include <lauxlib.h>
 #include <stdlib.h>
 
@@ -68,8 +70,6 @@ static int jq(lua_State *L)
     }
     return 1;
 }
-
-__attribute__((visibility("default"))) int luaopen_moontide_core(lua_State *L);
 
 int luaopen_moontide_core(lua_State *L)
 {

@@ -1,8 +1,8 @@
 /* Private to the core of script/: the records behind vm.h. Bindings include vm.h only.
  *
- * Everything lives on the loop's thread. A struct mt_vm owns one Lua state; runs, tasks and ops belong to it.
- * A task is a userdata (so that Lua's budget counts it), kept alive by the registry table MT_REG_TASKS until
- * it has ended. */
+ * Everything lives on the loop's thread, but that a state is made on any. A struct mt_vm owns one Lua state;
+ * runs, tasks and ops belong to it. A task is a userdata (so that Lua's budget counts it), kept alive by the
+ * registry table MT_REG_TASKS until it has ended. */
 #ifndef MT_SCRIPT_STATE_H
 #define MT_SCRIPT_STATE_H
 
@@ -57,7 +57,11 @@ struct mt_vm {
     } * reads; /* selector members that handlers read */
     size_t read_count;
     uint64_t cache_generation;
+    unsigned untidy; /* cycles of the collector that are owed once nothing runs */
 };
+
+/* One that is under way may have passed what was let go of since: the second sees all of it. */
+#define MT_TIDY_CYCLES 2
 
 struct mt_host {
     struct mt_vm *vm;
@@ -123,6 +127,7 @@ struct mt_run {
     bool cancel;            /* asked for */
     bool ended;
     bool killed; /* a budget is spent: nothing of the script runs any more, close handlers neither */
+    struct mt_log_fields log; /* what log lines carry while it is at work */
     uint64_t cpu_ns;
     unsigned refusals;
     char *traces[MT_TRACES];
@@ -199,6 +204,9 @@ struct mt_join {
     struct mt_join *next;
 };
 void mt_task_register(lua_State *L); /* metatables and tables */
+
+/* core.c */
+int mt_cache_cleared(lua_State *L); /* tells the library that the cache's generation is over */
 
 /* run.c */
 void mt_turn_ask(struct mt_vm *vm);

@@ -87,9 +87,10 @@ void mt_push_error(lua_State *L, const struct mt_err *err, struct mt_slice body)
  * at once (one, not more) core.wake(handle) → true, or false when that task has ended core.status(handle) →
  * "running", "done", "failed" or "canceled" core.on_scope_end(fn [, false])  fn is called without arguments
  * when the current scope or handler ends, before its result is known; it cannot wait. With false: it is not
- * called after all core.cache_generation() → a number that mt_host_clear_cache raises core.config      table:
- * name → value of the configuration; sensitive ones are secrets (secret.c), containers are views
- *   core.secret(text) → a secret; core.is_secret(value) */
+ * called after all core.cache_generation() → a number that mt_host_clear_cache raises
+ *   core.on_cache_clear(fn)  fn is called without arguments when it does; one a state; it cannot wait
+ * core.config      table: name → value of the configuration; sensitive ones are secrets (secret.c),
+ * containers are views core.secret(text) → a secret; core.is_secret(value) */
 
 /* Bindings register their functions into the core table at the top of the stack (called once a state). */
 void mt_bind_task(lua_State *L); /* task.c: sleep, spawn, join, scope … */
@@ -99,5 +100,6 @@ void mt_bind_http(lua_State *L);   /* http.c */
 void mt_bind_text(lua_State *L);   /* text.c: base64, url, time, log */
 void mt_bind_crypto(lua_State *L); /* crypto.c */
 void mt_bind_jq(lua_State *L);     /* jq.c */
+void mt_bind_kv(lua_State *L);     /* kv.c */
 
 #endif

@@ -104,26 +104,56 @@ static void wait_for(struct mt_state *s, void (*run)(struct mt_state *s, void *a
 
 /* ---- the lock of an identity: flock, so that kill -9 lets go of it ---- */
 
-static enum mt_rc take_lock(struct mt_state *s, const struct mt_state_options *o, struct mt_err *err)
+static char *lock_path_of(const struct mt_state_options *o)
 {
     struct mt_slice parts[] = {mt_slice_of(o->base_url), mt_slice_of(o->type), mt_slice_of(o->identifier)};
     struct mt_key key = mt_key_of(parts, 3);
+    return mt_format("%s.%02x%02x%02x%02x%02x%02x.lock", o->path, key.b[0], key.b[1], key.b[2], key.b[3],
+                     key.b[4], key.b[5]);
+}
+
+/* Whose lock it is, from the lock file. */
+static enum mt_rc held(int file, const struct mt_state_options *o, struct mt_err *err)
+{
+    char text[128];
+    ssize_t n = pread(file, text, sizeof text - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    return mt_fail(err, MT_EBUSY,
+                   "integration %s is being resynced already on state file %s by %s: wait for it, or "
+                   "give this one another identifier "
+                   "(OCEAN__INTEGRATION__IDENTIFIER)",
+                   o->identifier, o->path, text[0] ? text : "another process");
+}
+
+enum mt_rc mt_state_check_lock(const struct mt_state_options *o, struct mt_err *err)
+{
+    char *path = lock_path_of(o);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    free(path);
+    if (file < 0)
+        return errno == ENOENT || errno == ENOTDIR
+                   ? MT_OK
+                   : mt_fail(err, MT_EIO, "cannot open the lock of %s: %s", o->path, strerror(errno));
+    enum mt_rc rc = flock(file, LOCK_SH | LOCK_NB) == 0 ? MT_OK : held(file, o, err);
+    close(file);
+    return rc;
+}
+
+struct mt_library mt_state_library(void)
+{
+    return (struct mt_library){"SQLite", SQLITE_VERSION, sqlite3_libversion(), NULL};
+}
+
+static enum mt_rc take_lock(struct mt_state *s, const struct mt_state_options *o, struct mt_err *err)
+{
     char text[128], when[MT_ISO_SIZE];
-    s->lock_path = mt_format("%s.%02x%02x%02x%02x%02x%02x.lock", o->path, key.b[0], key.b[1], key.b[2],
-                             key.b[3], key.b[4], key.b[5]);
+    s->lock_path = lock_path_of(o);
     s->lock_file = open(s->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (s->lock_file < 0)
         return mt_fail(err, MT_EIO, "cannot make the lock file %s: %s", s->lock_path, strerror(errno));
-    if (flock(s->lock_file, LOCK_EX | LOCK_NB) != 0) {
-        ssize_t n = pread(s->lock_file, text, sizeof text - 1, 0);
-        text[n > 0 ? n : 0] = '\0';
-        text[strcspn(text, "\n")] = '\0';
-        return mt_fail(err, MT_EBUSY,
-                       "integration %s is being resynced already on state file %s by %s: wait for it, or "
-                       "give this one another identifier "
-                       "(OCEAN__INTEGRATION__IDENTIFIER)",
-                       o->identifier, o->path, text[0] ? text : "another process");
-    }
+    if (flock(s->lock_file, LOCK_EX | LOCK_NB) != 0)
+        return held(s->lock_file, o, err);
     int n = snprintf(text, sizeof text, "process %ld since %s\n", (long)getpid(),
                      mt_iso_format(mt_wall_us(), when));
     if (ftruncate(s->lock_file, 0) != 0 || pwrite(s->lock_file, text, (size_t)n, 0) != n)

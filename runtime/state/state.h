@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/keyset.h"
+#include "base/library.h"
 
 struct mt_state;
 
@@ -21,6 +22,9 @@ struct mt_state_options {
     bool readonly;
 };
 enum mt_rc mt_state_open(const struct mt_state_options *options, struct mt_state **out, struct mt_err *err);
+/* Would the lock be granted now? MT_EBUSY as above. Makes no file. */
+enum mt_rc mt_state_check_lock(const struct mt_state_options *options, struct mt_err *err);
+struct mt_library mt_state_library(void); /* SQLite */
 void mt_state_close(struct mt_state *s); /* commits what is queued */
 
 /* Entity key was produced by resource (a stable name) in scope ("" outside of any) in this run. Queued. */

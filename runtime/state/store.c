@@ -1,154 +1,10 @@
-/* The state's database: schema and statements. Called on the state's thread only (mt_store_open on the
- * opener's, before that thread exists). */
+/* The records of resyncs in the state file: statements. Called on the state's thread only (mt_store_open on
+ * the opener's, before that thread exists). */
 #include "state/store.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "base/log.h"
-#include "base/memory.h"
-
-enum { VERSION = 1, BUSY_MS = 5000 };
-
-/* Texts of resources and scopes are few and long, entities many: pairs hold small ids. A pair is one row of
- * about 40 bytes. */
-static const char schema[] =
-    "BEGIN IMMEDIATE;" /* a kill -9 leaves all of it or none */
-    "CREATE TABLE identity(id INTEGER PRIMARY KEY, base TEXT, type TEXT, identifier TEXT, run INTEGER NOT "
-    "NULL DEFAULT 0,"
-    " UNIQUE(base, type, identifier));"
-    "CREATE TABLE name(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);"
-    "CREATE TABLE pair(identity INTEGER, entity BLOB, resource INTEGER, scope INTEGER, run INTEGER NOT NULL,"
-    " PRIMARY KEY(identity, entity, resource, scope)) WITHOUT ROWID;"
-    "PRAGMA user_version = 1; COMMIT;";
-
-static enum mt_rc failed(struct mt_store *s, const char *what, struct mt_err *err)
-{
-    return mt_fail(err, MT_EIO, "state file %s: %s: %s", s->path, what, sqlite3_errmsg(s->db));
-}
-
-static enum mt_rc execute(struct mt_store *s, const char *sql, struct mt_err *err)
-{
-    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? MT_OK
-                                                                   : failed(s, "cannot be written", err);
-}
 
 static bool prepare(struct mt_store *s, sqlite3_stmt **out, const char *sql)
 {
-    return sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) == SQLITE_OK;
-}
-
-static int64_t read_number(sqlite3 *db, const char *sql, int *out_code)
-{
-    sqlite3_stmt *st = NULL;
-    int64_t value = 0;
-    *out_code = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
-    if (*out_code == SQLITE_OK) {
-        int step = sqlite3_step(st);
-        *out_code = step == SQLITE_ROW || step == SQLITE_DONE ? SQLITE_OK : step;
-        value = step == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
-    }
-    sqlite3_finalize(st);
-    return value;
-}
-
-static bool is_damage(int code)
-{
-    return (code & 0xFF) == SQLITE_NOTADB || (code & 0xFF) == SQLITE_CORRUPT;
-}
-
-/* Reads the whole file: the pairs of 200,000 entities take about 20 ms. */
-static int check_pages(sqlite3 *db)
-{
-    sqlite3_stmt *st = NULL;
-    int code = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_step(st);
-    if (code == SQLITE_ROW) {
-        const char *text = (const char *)sqlite3_column_text(st, 0);
-        code = text && strcmp(text, "ok") == 0 ? SQLITE_OK : SQLITE_CORRUPT;
-    }
-    sqlite3_finalize(st);
-    return code;
-}
-
-/* For plan, which leaves nothing behind. Without a write-ahead log nobody is at work on the file and it is
- * read as it lies; else the log has to be read with it, through the other process's shared memory. */
-static int open_readonly(struct mt_store *s)
-{
-    struct mt_buf uri;
-    struct stat st;
-    char *wal = mt_format("%s-wal", s->path);
-    bool quiet = stat(wal, &st) != 0 || st.st_size == 0;
-    mt_buf_init(&uri, 1 << 16);
-    mt_buf_puts(&uri, "file:");
-    for (const char *p = s->path; *p; p++)
-        mt_buf_printf(&uri, strchr("%?#", *p) ? "%%%02X" : "%c", (unsigned char)*p);
-    mt_buf_puts(&uri, quiet ? "?immutable=1" : "");
-    int code = sqlite3_open_v2(mt_buf_text(&uri), &s->db,
-                               SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
-    mt_buf_fini(&uri);
-    free(wal);
-    return code;
-}
-
-/* Opens the file and looks into it. *out_damaged: it is no database, or a broken one. */
-static enum mt_rc open_file(struct mt_store *s, bool readonly, bool *out_damaged, struct mt_err *err)
-{
-    bool absent = readonly && access(s->path, F_OK) != 0;
-    int code = readonly && !absent
-                   ? open_readonly(s)
-                   : sqlite3_open_v2(absent ? ":memory:" : s->path, &s->db,
-                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    sqlite3_busy_timeout(s->db, BUSY_MS);
-    int64_t version = code == SQLITE_OK ? read_number(s->db, "PRAGMA user_version", &code) : 0;
-    int64_t tables = code == SQLITE_OK ? read_number(s->db, "SELECT count(*) FROM sqlite_schema", &code) : 0;
-    if (code == SQLITE_OK && version == VERSION)
-        code = check_pages(s->db);
-    *out_damaged = is_damage(code);
-    if (code != SQLITE_OK)
-        return failed(s, "cannot be opened", err);
-    if (version > VERSION)
-        return mt_fail(err, MT_EINVAL,
-                       "state file %s was written by a newer version of moontide (its format is %lld, this "
-                       "program knows %d): "
-                       "use that version, or give another file with --state",
-                       s->path, (long long)version, VERSION);
-    if (version == 0 && tables > 0)
-        return mt_fail(err, MT_EINVAL, "%s is a database of something else: give another file with --state",
-                       s->path);
-    return version == VERSION ? MT_OK : execute(s, schema, err);
-}
-
-static enum mt_rc move_aside(struct mt_store *s, struct mt_err *err)
-{
-    struct tm tm;
-    time_t now = time(NULL);
-    char when[32];
-    gmtime_r(&now, &tm);
-    strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", &tm);
-    char *aside = mt_format("%s.damaged-%s", s->path, when), *wal = mt_format("%s-wal", s->path),
-         *shm = mt_format("%s-shm", s->path);
-    sqlite3_close(s->db);
-    s->db = NULL;
-    bool ok = rename(s->path, aside) == 0;
-    unlink(wal);
-    unlink(shm);
-    if (ok)
-        mt_log(
-            MT_WARN,
-            "state file %s is damaged; it was moved to %s and a new one is begun: this costs time, no entity",
-            s->path, aside);
-    enum mt_rc rc =
-        ok ? MT_OK
-           : mt_fail(err, MT_EIO, "state file %s is damaged and cannot be moved aside: delete it", s->path);
-    free(aside);
-    free(wal);
-    free(shm);
-    return rc;
+    return sqlite3_prepare_v3(s->file.db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) == SQLITE_OK;
 }
 
 static enum mt_rc begin_run(struct mt_store *s, const struct mt_state_options *o, struct mt_err *err)
@@ -172,30 +28,18 @@ static enum mt_rc begin_run(struct mt_store *s, const struct mt_state_options *o
         ok = sqlite3_reset(st) == SQLITE_OK && ok;
     }
     sqlite3_finalize(st);
-    return ok ? MT_OK : failed(s, "cannot be written", err);
+    return ok ? MT_OK : mt_file_failed(&s->file, "cannot be written", err);
 }
 
 enum mt_rc mt_store_open(struct mt_store *s, const struct mt_state_options *o, struct mt_err *err)
 {
-    bool damaged = false;
-    *s = (struct mt_store){.path = mt_strdup(o->path)};
-    enum mt_rc rc = open_file(s, o->readonly, &damaged, err);
-    if (rc != MT_OK && damaged && o->readonly) {
-        mt_log(MT_WARN, "state file %s is damaged; it is read as if it were empty", s->path);
-        sqlite3_close(s->db);
-        rc = sqlite3_open(":memory:", &s->db) == SQLITE_OK ? execute(s, schema, err)
-                                                           : failed(s, "cannot be opened", err);
-    } else if (rc != MT_OK && damaged) {
-        rc = move_aside(s, err);
-        if (rc == MT_OK)
-            rc = open_file(s, false, &damaged, err);
-    }
-    if (rc == MT_OK && !o->readonly)
-        rc = execute(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8000;",
-                     err);
+    *s = (struct mt_store){0};
+    enum mt_rc rc = mt_file_open(&s->file, o->path, o->readonly, err);
+    if (rc == MT_OK)
+        rc = mt_file_execute(&s->file, "PRAGMA cache_size = -8000", err);
     if (rc == MT_OK) /* a temporary database: on disk, and gone with the process */
-        rc = execute(
-            s,
+        rc = mt_file_execute(
+            &s->file,
             "CREATE TEMP TABLE spill(list TEXT, key BLOB, value BLOB, PRIMARY KEY(list, key)) WITHOUT ROWID",
             err);
     if (rc == MT_OK)
@@ -215,7 +59,7 @@ enum mt_rc mt_store_open(struct mt_store *s, const struct mt_state_options *o, s
           prepare(s, &s->add_name, "INSERT INTO name(text) VALUES(?)") &&
           prepare(s, &s->spill, "INSERT OR REPLACE INTO spill(list, key, value) VALUES(?, ?, ?)") &&
           prepare(s, &s->spilled, "SELECT value FROM spill WHERE list = ? AND key = ?")))
-        rc = failed(s, "cannot be read", err);
+        rc = mt_file_failed(&s->file, "cannot be read", err);
     if (rc != MT_OK)
         mt_store_close(s);
     return rc;
@@ -226,8 +70,7 @@ void mt_store_close(struct mt_store *s)
     sqlite3_stmt *all[] = {s->add, s->pairs, s->forget, s->stale, s->name, s->add_name, s->spill, s->spilled};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         sqlite3_finalize(all[i]);
-    sqlite3_close(s->db);
-    free(s->path);
+    mt_file_close(&s->file);
     *s = (struct mt_store){0};
 }
 
@@ -261,9 +104,9 @@ enum mt_rc mt_store_name(struct mt_store *s, struct mt_slice text, uint32_t *out
     bind_text(s->add_name, 1, text);
     if (!run(s->add_name)) {
         s->incomplete = true;
-        return failed(s, "cannot be written", err);
+        return mt_file_failed(&s->file, "cannot be written", err);
     }
-    *out_id = (uint32_t)sqlite3_last_insert_rowid(s->db);
+    *out_id = (uint32_t)sqlite3_last_insert_rowid(s->file.db);
     return MT_OK;
 }
 
@@ -283,14 +126,14 @@ static bool write_record(struct mt_store *s, const struct mt_store_record *r)
 enum mt_rc mt_store_write(struct mt_store *s, const struct mt_store_record *records, size_t count,
                           struct mt_err *err)
 {
-    enum mt_rc rc = execute(s, "BEGIN IMMEDIATE", err);
+    enum mt_rc rc = mt_file_execute(&s->file, "BEGIN IMMEDIATE", err);
     for (size_t i = 0; rc == MT_OK && i < count; i++)
         if (!write_record(s, &records[i]))
-            rc = failed(s, "cannot be written", err);
+            rc = mt_file_failed(&s->file, "cannot be written", err);
     if (rc == MT_OK)
-        rc = execute(s, "COMMIT", err);
+        rc = mt_file_execute(&s->file, "COMMIT", err);
     if (rc != MT_OK) {
-        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+        sqlite3_exec(s->file.db, "ROLLBACK", NULL, NULL, NULL);
         s->incomplete = true;
     }
     return rc;
@@ -311,7 +154,7 @@ enum mt_rc mt_store_pairs(struct mt_store *s, const struct mt_key *key,
     sqlite3_bind_blob(s->pairs, 2, key->b, sizeof key->b, SQLITE_STATIC);
     while ((step = sqlite3_step(s->pairs)) == SQLITE_ROW)
         each(ud, column(s->pairs, 0), column(s->pairs, 1));
-    enum mt_rc rc = step == SQLITE_DONE ? MT_OK : failed(s, "cannot be read", err);
+    enum mt_rc rc = step == SQLITE_DONE ? MT_OK : mt_file_failed(&s->file, "cannot be read", err);
     sqlite3_reset(s->pairs);
     return rc;
 }
@@ -335,14 +178,14 @@ enum mt_rc mt_store_forget_stale(struct mt_store *s, const char *resource, const
     if (s->incomplete) /* what this run did not produce cannot be told from what could not be written */
         return mt_fail(err, MT_EIO,
                        "state file %s: its records of this run are incomplete, nothing is forgotten",
-                       s->path);
+                       s->file.path);
     enum mt_rc rc = mt_store_name(s, mt_slice_of(resource), &id, err);
     if (rc == MT_OK &&
         !prepare(s, &remove,
                  "DELETE FROM pair WHERE identity = ? AND entity = ? AND resource = ? AND scope = ?"))
-        rc = failed(s, "cannot be read", err);
+        rc = mt_file_failed(&s->file, "cannot be read", err);
     if (rc == MT_OK)
-        rc = execute(s, "BEGIN IMMEDIATE", err);
+        rc = mt_file_execute(&s->file, "BEGIN IMMEDIATE", err);
     if (rc != MT_OK)
         goto out;
     sqlite3_bind_int64(s->stale, 1, s->identity);
@@ -357,13 +200,13 @@ enum mt_rc mt_store_forget_stale(struct mt_store *s, const char *resource, const
         sqlite3_bind_int64(remove, 3, id);
         sqlite3_bind_int64(remove, 4, sqlite3_column_int64(s->stale, 1));
         if (!run(remove))
-            rc = failed(s, "cannot be written", err);
+            rc = mt_file_failed(&s->file, "cannot be written", err);
     }
     sqlite3_reset(s->stale);
     if (rc == MT_OK)
-        rc = execute(s, "COMMIT", err);
+        rc = mt_file_execute(&s->file, "COMMIT", err);
     if (rc != MT_OK)
-        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+        sqlite3_exec(s->file.db, "ROLLBACK", NULL, NULL, NULL);
 out:
     sqlite3_finalize(remove);
     return rc;
@@ -375,7 +218,7 @@ enum mt_rc mt_store_spill(struct mt_store *s, const char *list, struct mt_slice 
     bind_text(s->spill, 1, mt_slice_of(list));
     bind_blob(s->spill, 2, key);
     bind_blob(s->spill, 3, value);
-    return run(s->spill) ? MT_OK : failed(s, "a list cannot be kept on disk", err);
+    return run(s->spill) ? MT_OK : mt_file_failed(&s->file, "a list cannot be kept on disk", err);
 }
 
 enum mt_rc mt_store_spilled(struct mt_store *s, const char *list, struct mt_slice key, struct mt_buf *out,
@@ -386,7 +229,7 @@ enum mt_rc mt_store_spilled(struct mt_store *s, const char *list, struct mt_slic
     int step = sqlite3_step(s->spilled);
     enum mt_rc rc = step == SQLITE_ROW    ? MT_OK
                     : step == SQLITE_DONE ? MT_ENOENT
-                                          : failed(s, "a list cannot be read back", err);
+                                          : mt_file_failed(&s->file, "a list cannot be read back", err);
     if (rc == MT_OK && out && !mt_buf_put(out, column(s->spilled, 0)))
         rc = mt_fail(err, MT_ENOMEM, "no memory for a value of list %s", list);
     sqlite3_reset(s->spilled);

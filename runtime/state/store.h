@@ -1,14 +1,12 @@
-/* Private to state/: the database file, on the state's thread. */
+/* Private to state/: the records of a resync in the state file, on the state's thread. */
 #ifndef MT_STATE_STORE_H
 #define MT_STATE_STORE_H
 
-#include <sqlite3.h>
-
+#include "state/file.h"
 #include "state/state.h"
 
 struct mt_store {
-    sqlite3 *db;
-    char *path;
+    struct mt_file file;
     int64_t identity, run;
     bool incomplete; /* a record of this run could not be written */
     sqlite3_stmt *add, *pairs, *forget, *stale, *name, *add_name, *spill, *spilled;

@@ -265,6 +265,9 @@ static void run_chunk(struct mt_work *work)
 {
     struct chunk *c = (struct chunk *)work;
     struct mt_session *s = c->s;
+    struct mt_log_fields fields = s->log ? *s->log : (struct mt_log_fields){0};
+    fields.kind = c->r->kind;
+    const struct mt_log_fields *before = mt_log_enter(s->log ? &fields : NULL);
     struct row *rows = mt_alloc(c->count * sizeof *rows);
     struct mt_upsert_item **changed = mt_alloc(c->count * sizeof *changed);
     struct mt_doc *found = NULL;
@@ -314,6 +317,10 @@ static void run_chunk(struct mt_work *work)
     mt_apply_bulk(s, c->entities[0]->blueprint, changed, changes);
     for (size_t i = 0; i < changes && !atomic_load(&s->canceled); i++)
         count_row(c, (struct row *)changed[i]);
+    for (size_t i = 0; i < changes && s->options->changes && !s->options->plan; i++)
+        if (changed[i]->ok)
+            mt_plan_upsert(s, mt_doc_root(((struct row *)changed[i])->doc),
+                           ((struct row *)changed[i])->existing);
 out:
     for (size_t i = 0; i < c->count; i++) {
         mt_doc_unref(rows[i].doc);
@@ -326,6 +333,7 @@ out:
     free(rows);
     free(c->scope);
     free(c);
+    mt_log_enter(before);
 }
 
 void mt_apply(struct mt_session *s, struct mt_resource *r, const char *scope, struct mt_entity **entities,

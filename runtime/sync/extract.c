@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "observe/names.h"
 #include "port/entities.h"
 #include "port/resources.h"
 #include "sync/session.h"
@@ -84,8 +85,13 @@ static void map_batch(struct mt_job *job, unsigned worker)
         b->rc = mt_fail(&b->err, MT_ECANCELED, "interrupted");
     if (b->rc == MT_OK && !r->mappers[worker])
         b->rc = mt_mapper_new(r->mapping, &r->mappers[worker], &b->err);
+    uint64_t began_ns = mt_now_ns();
     if (b->rc == MT_OK)
         b->rc = mt_mapper_run(r->mappers[worker], mt_doc_root(b->doc), &b->mapped, &b->err);
+    struct mt_label labels[] = {
+        {"integration", mt_config_identifier(b->x->s->config)}, {"kind", r->kind}, {NULL, NULL}};
+    mt_metrics_observe(b->x->s->options->place->metrics, MT_METRIC_MAPPING, mt_buckets_seconds, labels,
+                       (double)(mt_now_ns() - began_ns) / 1e9);
     struct extraction *x = b->x;
     pthread_mutex_lock(&x->lock);
     struct batch **at = &x->mapped;
@@ -147,7 +153,12 @@ static bool on_batch(void *ud, struct mt_run *run, struct mt_batch in)
     x->bytes += b->bytes;
     bool room = x->items < MOST_ITEMS && x->bytes < MOST_BYTES && !x->limited;
     x->parked = !room;
+    size_t waiting = x->items;
     pthread_mutex_unlock(&x->lock);
+    struct mt_label labels[] = {
+        {"integration", mt_config_identifier(x->s->config)}, {"kind", x->r->kind}, {NULL, NULL}};
+    mt_metrics_observe(x->s->options->place->metrics, MT_METRIC_QUEUE, mt_buckets_count, labels,
+                       (double)waiting);
     mt_pool_submit(x->s->pool, &b->job);
     return room;
 }

@@ -5,7 +5,11 @@
 #include "sync/diff.h"
 #include "sync/session.h"
 
-enum { LINE_MAX_BYTES = 16 * 1024 * 1024, SHOWN = 120 };
+enum {
+    LINE_MAX_BYTES = 16 * 1024 * 1024,
+    SHOWN = 120,
+    SHOWN_CHANGES = 50 /* of a resync that follows a save */
+};
 
 struct printing {
     struct mt_buf text;
@@ -73,8 +77,12 @@ static void begin(struct printing *p, struct mt_session *s, char sign, const cha
 
 static void end(struct printing *p, struct mt_session *s)
 {
+    unsigned shown = s->options->plan ? 0 : atomic_fetch_add(&s->shown, 1);
     pthread_mutex_lock(&s->lock);
-    fwrite(p->text.p, 1, p->text.n, s->options->plan_out);
+    if (shown == SHOWN_CHANGES)
+        fputs("  … and more\n", s->options->changes);
+    if (shown < SHOWN_CHANGES)
+        fwrite(p->text.p, 1, p->text.n, s->options->changes);
     pthread_mutex_unlock(&s->lock);
     mt_buf_fini(&p->text);
 }

@@ -411,6 +411,9 @@ static void run_removal(struct mt_work *work)
         for (size_t i = 0; i < w->count; i++) {
             struct mt_key key = mt_entity_key(blueprint, identifier_of(&w->first[i]));
             mt_state_forget(s->state, &key);
+            if (s->options->changes)
+                mt_plan_delete(s, blueprint, identifier_of(&w->first[i]),
+                               "not produced by any resource that could have");
         }
     } else if (rc != MT_ECANCELED) {
         mt_session_error(s, NULL, "could not delete %zu entities of blueprint %.*s: %s", w->count,
@@ -524,7 +527,7 @@ bool mt_reconcile(struct mt_session *s)
     report_withheld(&r);
     mt_report_deleted(s->report, r.deleted);
     s->waited_port += (double)(mt_now_ns() - started) / 1e9;
-    bool aborted = atomic_load(&s->signal);
+    bool aborted = atomic_load(&s->aborted);
     if (aborted)
         mt_port_ignore_cancel(s->port); /* what follows are last words */
     ok = ok && !atomic_load(&s->canceled);

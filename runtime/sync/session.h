@@ -1,7 +1,7 @@
 /* Private to sync/: one resync at work, as its files share it.
  *
  * Threads:
- *   loop     the caller's: Lua, HTTP, signals
+ *   loop     the process's: Lua, HTTP, signals
  *   resync   one thread that runs the steps of a resync in order and collects mapped batches (resync.c,
  * extract.c, reconcile.c) workers  the pool: mapping (transform.c) appliers five threads that each take a
  * chunk: search, compare, upsert (apply.c) `lock` guards what several of them touch; it is never held across
@@ -61,7 +61,7 @@ struct mt_session {
     struct mt_report *report;
     struct mt_appconfig *mapping;
     struct mt_integration integration;
-    struct mt_http_stats source_stats;
+    const struct mt_log_fields *log; /* that the threads of this resync enter; NULL: none */
 
     struct mt_resource *resources;
     unsigned resource_count;
@@ -70,12 +70,13 @@ struct mt_session {
     char before[40], event_id[37];
     struct mt_upsert_options upsert;
 
-    atomic_bool canceled;      /* by a signal, or because Port is gone */
-    atomic_int signal;         /* the one that cancelled; 0: none did */
+    atomic_bool canceled;      /* by an abort, or because Port is gone */
+    atomic_int aborted;        /* the exit code that the abort asked for; 0: nobody aborted it */
     atomic_bool record_broken; /* the state file could not be written, and that was said */
     atomic_uint refusals;      /* bulks in a row that Port answered with 500 for good */
     atomic_uint blind;         /* searches in a row that failed for good */
-    struct mt_run *run;        /* loop thread: the handler at work, cancelled by a signal */
+    struct mt_run *run;        /* loop thread: the handler at work, cancelled by an abort */
+    atomic_uint shown;         /* changes printed of a resync that is no plan */
 
     pthread_mutex_t lock;
     struct mt_keyset
@@ -158,7 +159,7 @@ void mt_metrics_reconciliation(struct mt_session *s, const char *state, double s
                                bool ok);
 void mt_metrics_end(struct mt_session *s, const char *state);
 
-/* plan.c: what would change, for a reader or as JSON lines. Any thread. */
+/* plan.c: what would change, or changed, for a reader or as JSON lines. Any thread. */
 void mt_plan_upsert(struct mt_session *s, struct mt_val entity,
                     struct mt_val existing); /* existing: no value for a create */
 void mt_plan_delete(struct mt_session *s, struct mt_slice blueprint, struct mt_slice identifier,

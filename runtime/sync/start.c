@@ -258,7 +258,6 @@ enum mt_rc mt_session_start(struct mt_session *s, struct mt_err *err)
     s->upsert = (struct mt_upsert_options){s->mapping->merge, s->mapping->create_missing};
     s->started_us = mt_wall_us();
     mt_iso_format(s->started_us, s->before);
-    mt_uuid(s->event_id);
     mt_port_event(s->port, "resync", s->event_id);
     return MT_OK;
 }

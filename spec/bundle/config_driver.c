@@ -1,5 +1,8 @@
 /* What the specs of bundle/ see of it:
- *   config_driver config BUNDLE [URL [STATE]]  the resolved configuration as JSON, secrets as ***
+ *   config_driver config BUNDLE [URL [STATE [several]]]  the resolved configuration as JSON, secrets as ***;
+ *                                              BUNDLE "-": none
+ *   config_driver names NAME...                are these one process's bundles? what variables name others?
+ *   config_driver loads BUNDLE COUNT           loads it so often on another thread; bytes more than half way
  *   config_driver yaml NAME                    YAML on stdin -> JSON
  *   config_driver file PATH                    a .yaml, .yml or .json file -> JSON
  *   config_driver line PATH                    YAML on stdin -> the line of a node
@@ -8,6 +11,8 @@
  *   config_driver read BUNDLE FILE             a file of the bundle
  *   config_driver mask BUNDLE                  stdin, with the bundle's secrets masked
  * Exit code 1 with the error's text on stderr. */
+#include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -72,12 +77,29 @@ static const char *const texts[] = {"port.base_url",
                                     "application.log_level",
                                     "metrics.webhook_url",
                                     "create_port_resources_origin",
-                                    "team.name"};
-static const char *const ints[] = {"upsert_entities_batch_max_length", "client_timeout",
-                                   "scheduled_resync_interval", "port.retry_deadline_seconds",
-                                   "process_in_queue_max_workers"};
-static const char *const bools[] = {"send_raw_data_examples", "allow_environment_variables_jq_access",
-                                    "ssl.port.verify", "initialize_port_resources"};
+                                    "team.name",
+                                    "admin.listen",
+                                    "log.format",
+                                    "event_listener.app_host"};
+static const char *const ints[] = {"upsert_entities_batch_max_length",
+                                   "client_timeout",
+                                   "scheduled_resync_interval",
+                                   "port.retry_deadline_seconds",
+                                   "process_in_queue_max_workers",
+                                   "scheduled_resync_interval_seconds",
+                                   "application.port",
+                                   "max_concurrent_resyncs",
+                                   "reload.drain_seconds",
+                                   "event_listener.interval"};
+static const char *const bools[] = {"send_raw_data_examples",
+                                    "allow_environment_variables_jq_access",
+                                    "ssl.port.verify",
+                                    "initialize_port_resources",
+                                    "event_listener.should_resync",
+                                    "event_listener.should_process_webhooks",
+                                    "event_listener.should_run_actions",
+                                    "event_listener.resync_on_start",
+                                    "disable_ip_outbound_blocker"};
 
 static void add_settings(struct mt_builder *b, const struct mt_config *c)
 {
@@ -102,7 +124,9 @@ static void add_settings(struct mt_builder *b, const struct mt_config *c)
 static int config(const struct mt_bundle *bundle, char **argv)
 {
     struct mt_config *c = NULL;
-    struct mt_config_flags flags = {argv[0] && *argv[0] ? argv[0] : NULL, argv[0] ? argv[1] : NULL};
+    struct mt_config_flags flags = {.port_url = argv[0] && *argv[0] ? argv[0] : NULL,
+                                    .state_file = argv[0] && argv[1] && *argv[1] ? argv[1] : NULL,
+                                    .several = argv[0] && argv[1] && argv[2]};
     if (mt_config_load(bundle, environ, &flags, &c, &err) != MT_OK)
         return failed();
     struct mt_builder *b = mt_builder_new();
@@ -149,6 +173,62 @@ static int mask(const struct mt_bundle *bundle)
     return 0;
 }
 
+static void tell(void *ud, const struct mt_config_problem *problem)
+{
+    (void)ud;
+    printf("%s: %s\n", problem->error ? "error" : "warning", problem->text);
+}
+
+static int names(char **list)
+{
+    size_t count = 0;
+    while (list[count])
+        count++;
+    if (mt_config_check_names((const char *const *)list, count, &err) != MT_OK)
+        return failed();
+    mt_config_unknown_bundles((const char *const *)list, count, environ, tell, NULL);
+    return 0;
+}
+
+struct loads {
+    const struct mt_bundle *bundle;
+    int count;
+    size_t grown;
+    bool ok;
+};
+
+static size_t allocated(void)
+{
+    return mallinfo2().uordblks;
+}
+
+static void *load_often(void *arg)
+{
+    struct loads *l = arg;
+    size_t before = 0;
+    l->ok = true;
+    for (int i = 0; l->ok && i < l->count; i++) {
+        struct mt_config *c = NULL;
+        if (i == l->count / 2)
+            before = allocated();
+        l->ok = mt_config_load(l->bundle, environ, NULL, &c, &err) == MT_OK;
+        mt_config_free(c);
+    }
+    l->grown = allocated() - before;
+    return NULL;
+}
+
+static int loads(const struct mt_bundle *bundle, const char *count)
+{
+    pthread_t thread;
+    struct loads l = {.bundle = bundle, .count = atoi(count)};
+    if (pthread_create(&thread, NULL, load_often, &l) != 0)
+        return 1;
+    pthread_join(thread, NULL);
+    printf("%zd\n", (ssize_t)l.grown);
+    return l.ok ? 0 : failed();
+}
+
 static int identity(const struct mt_bundle *b)
 {
     const struct mt_resources *r = mt_bundle_resources(b);
@@ -175,10 +255,11 @@ static int read_file(const struct mt_bundle *b, const char *file)
 static int with_bundle(char **argv)
 {
     struct mt_bundle *b = NULL;
-    if (mt_bundle_open(argv[2], &b, &err) != MT_OK)
+    if (strcmp(argv[2], "-") != 0 && mt_bundle_open(argv[2], NULL, &b, &err) != MT_OK)
         return failed();
     int code = strcmp(argv[1], "config") == 0   ? config(b, argv + 3)
                : strcmp(argv[1], "mask") == 0   ? mask(b)
+               : strcmp(argv[1], "loads") == 0  ? loads(b, argv[3])
                : strcmp(argv[1], "bundle") == 0 ? identity(b)
                                                 : read_file(b, argv[3]);
     mt_bundle_free(b);
@@ -214,6 +295,8 @@ int main(int argc, char **argv)
         return 2;
     if (strcmp(argv[1], "mapping") == 0)
         return mapping(argv[2]);
+    if (strcmp(argv[1], "names") == 0)
+        return names(argv + 2);
     if (strcmp(argv[1], "file") == 0)
         return print_doc(mt_yaml_read_file(argv[2], argv[2], &doc, &err), &doc);
     if (strcmp(argv[1], "yaml") != 0 && strcmp(argv[1], "line") != 0) {

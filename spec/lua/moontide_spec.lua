@@ -219,9 +219,6 @@ describe("moontide", function()
         assert.is_truthy(result.last.error:find("^main.lua:1: " .. name .. " is not in this version of moontide"), result.last.error)
       end)
     end
-    it("kv", function()
-      assert.is_truthy(run("tide.kv.get('a')").last.error:find "^main.lua:1: kv is not in this version")
-    end)
   end)
 
   refusals("refuses", {

@@ -9,7 +9,8 @@
  * --cancel-last: only the request started last. --judge json|never|later: refuses what is not JSON; never
  * answers; asks a worker.
  * --judge takes: also takes the body. --fail-multi N: libcurl's N-th socket action fails. --free-at N: frees
- * the client after the N-th end. The others are the fields of struct mt_http_request. */
+ * the client after the N-th end. --host H, --private: the reach; --free-first N: the first N requests may go
+ * anywhere. The others are the fields of struct mt_http_request. */
 #undef NDEBUG /* its checks count in every build */
 #include <assert.h>
 #include <curl/curl.h>
@@ -46,6 +47,9 @@ static struct {
     struct item *items;
     size_t count, next, ended, free_at;
     bool sequence, cancel_last, forgot;
+    struct mt_reach reach;
+    const char *hosts[8];
+    size_t free_first;
     unsigned threads;
     const char *cancel_when, *judge;
     atomic_uint judging;
@@ -178,6 +182,8 @@ static void start_one(struct item *it)
     req.url = it->url;
     req.judge = d.judge ? judge : NULL;
     req.judge_ud = it;
+    if ((size_t)(it - d.items) >= d.free_first)
+        req.reach = &d.reach;
     it->start_ns = mt_now_ns();
     it->call = mt_http_start(d.http, &req, on_done, it);
     /* What was passed may be gone now. */
@@ -255,6 +261,7 @@ static void *thread_main(void *arg)
         struct mt_err err;
         req.url = it->url;
         req.cancel = &d.cancel;
+        req.reach = &d.reach;
         it->start_ns = mt_now_ns();
         enum mt_rc rc = mt_http_wait(d.http, &req, &res, &err);
         assert(rc == MT_OK || rc == err.rc);
@@ -329,6 +336,8 @@ static bool option(const char *name, char *value)
         return !(q->retry.exhausted_403 = true);
     if (strcmp(name, "--sequence") == 0)
         return !(d.sequence = true);
+    if (strcmp(name, "--private") == 0)
+        return !(d.reach.block_private = true);
     if (strcmp(name, "--cancel-last") == 0)
         return !(d.cancel_last = true);
     if (strcmp(name, "--method") == 0)
@@ -343,6 +352,10 @@ static bool option(const char *name, char *value)
         option_header(value, true);
     else if (strcmp(name, "--statuses") == 0)
         option_statuses(value);
+    else if (strcmp(name, "--host") == 0)
+        d.hosts[d.reach.host_count++] = value;
+    else if (strcmp(name, "--free-first") == 0)
+        d.free_first = strtoul(value, NULL, 10);
     else if (strcmp(name, "--max-body") == 0)
         q->max_body = strtoul(value, NULL, 10);
     else if (strcmp(name, "--rate") == 0)
@@ -371,6 +384,7 @@ int main(int argc, char **argv)
     while (at < argc && strncmp(argv[at], "--", 2) == 0)
         at += option(argv[at], argv[at + 1]) ? 2 : 1;
     assert(at < argc);
+    d.reach.hosts = d.reach.host_count ? d.hosts : NULL;
     d.count = (size_t)(argc - at) * times;
     d.items = mt_alloc((d.count + 1) * sizeof *d.items);
     for (size_t i = 0; i < d.count; i++)

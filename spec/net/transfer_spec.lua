@@ -261,6 +261,18 @@ describe("a proxy (A-COM-13)", function()
   it("is left out for NO_PROXY, and for this machine itself", function()
     assert.is_nil(through({ HTTP_PROXY = proxy.url, NO_PROXY = "example.invalid" }, "http://api.example.invalid/x"))
     assert.is_nil(through({ http_proxy = proxy.url, no_proxy = "*" }, "http://api.example.invalid/x"))
+    local function spared(list, host)
+      return not through({ http_proxy = proxy.url, no_proxy = list }, "http://" .. host .. ":1/x")
+    end
+    for _, case in ipairs { { "a, .example.invalid", "api.example.invalid" }, { "example.invalid", "EXAMPLE.invalid" },
+      { "a 192.0.2.1", "192.0.2.1" }, { "192.0.2.0/24", "192.0.2.77" }, { "[2001:db8::1]", "[2001:db8::1]" },
+      { "2001:db8::/32", "[2001:db8::7]" } } do
+      assert.is_true(spared(case[1], case[2]), case[1] .. " " .. case[2])
+    end
+    for _, case in ipairs { { "example.invalid", "notexample.invalid" }, { ",, .", "api.example.invalid" },
+      { "192.0.2.0/25", "192.0.2.200" }, { "192.0.2.0/99", "192.0.2.1" }, { "2001:db8::/32", "[2001:db9::7]" } } do
+      assert.is_false(spared(case[1], case[2]), case[1] .. " " .. case[2])
+    end
     for _, host in ipairs { "127.0.0.1", "localhost", "127.9.9.9", "[::1]" } do
       local seen = through({ http_proxy = proxy.url, ALL_PROXY = proxy.url }, "http://" .. host .. ":1/x")
       assert.is_nil(seen, host)

@@ -10,11 +10,68 @@ local function blocks(markdown)
   return list
 end
 
--- Times, durations, memory and numbers of requests differ from run to run.
+-- Times, durations, memory, keys and numbers of requests differ from run to run.
 local function steady(text)
-  text = text:gsub("%d%d%d%d%-%d%d%-%d%d [%d:.]+", "TIME"):gsub("%d+%.%d+", "N")
+  text = text:gsub("%d%d%d%d%-%d%d%-%d%d [%d:.]+", "TIME"):gsub("%d+%.%d+", "N"):gsub("●", "+") -- busted's, in UTF-8
+  text = text:gsub("[%w_-]+", function(word) return #word > 40 and "KEY" or nil end):gsub("%d+ bytes", "N bytes")
   return (text:gsub("%d+ to Port", "N to Port"):gsub(" +", " "))
 end
+
+local readme = assert(support.read "README.md")
+
+describe("the README", function()
+  it("names settings that exist", function()
+    local env, count = {}, 0
+    for name in readme:gmatch "%f[%w][%u]+__[%u_]+%f[^%u_]" do
+      local open = name:find "__X$" or name:find "BUNDLES__" or name:find "CONFIG__" or name:find "__$"
+      if not open and not env[name] then
+        env[name] = "x"
+        count = count + 1
+      end
+    end
+    assert.is_true(count >= 15)
+    -- The values do not fit; the names must.
+    local result = support.run({ support.bin, "validate", "examples/hello" }, { env = env })
+    assert.not_matches("there is no setting", result.out .. result.err, 1, true)
+    env.OCEAN__NO_SUCH_SETTING = "x"
+    local wrong = support.run({ support.bin, "validate", "examples/hello" }, { env = env })
+    assert.matches("there is no setting", wrong.out .. wrong.err, 1, true)
+  end)
+
+  it("names commands and options that exist", function()
+    local known = {}
+    for name in support.run({ support.bin, "help" }).out:gmatch "\n  (%l+) " do
+      known[name] = support.run({ support.bin, "help", name }).out
+    end
+    local count = 0
+    for line in readme:gmatch "[^\n]+" do
+      for name, rest in line:gmatch "%f[%w]moontide (%l+)([^`#]*)" do
+        if line:find "^    moontide" or line:find "^%$ moontide" or line:find("`moontide " .. name, 1, true) then
+          count = count + 1
+          assert.is_truthy(known[name], line)
+          for option in rest:gsub("&&.*", ""):gmatch " (%-%-%l[%l-]*)" do
+            assert.matches(option, known[name], 1, true, line)
+          end
+        end
+      end
+    end
+    assert.is_true(count >= 15)
+  end)
+
+  it("links to sections and files that exist", function()
+    local sections, count = {}, 0
+    for title in readme:gmatch "\n#+ ([^\n]+)" do
+      sections["#" .. title:lower():gsub("[^%w -]", ""):gsub(" ", "-")] = true
+    end
+    for target in readme:gmatch "%]%(([^)]+)%)" do
+      if not target:find "^https://" then
+        count = count + 1
+        assert.is_true(sections[target] or support.exists(target), target)
+      end
+    end
+    assert.is_true(count >= 2)
+  end)
+end)
 
 describe("the README's five minutes", function()
   local dir, server, url, env
@@ -58,7 +115,7 @@ describe("the README's five minutes", function()
   end
 
   local commands = 0
-  for _, block in ipairs(blocks((assert(support.read "README.md")))) do
+  for _, block in ipairs(blocks(readme)) do
     local path = block.info:match "^%w+ (%S+)$"
     if path then
       it("has " .. path, function()

@@ -5,6 +5,9 @@
  * {"load":"error"} host_driver [options] --programs FILE    programs ended by a line "--END--": each is
  * main.lua of a host of its own
  *
+ * --kv FILE gives them tide.kv ("memory": no file; --draft: what is set is not written), --log names the run
+ * in lines of JSON.
+ *
  * Bundles may require "moontide.spec": the core table, which the embedded library keeps to itself. */
 #include <getopt.h>
 #include <stdio.h>
@@ -16,6 +19,7 @@
 #include "base/memory.h"
 #include "script/host.h"
 #include "script/library.h"
+#include "state/kv.h"
 
 bool __real_mt_library_find(const char *module, struct mt_slice *out_source);
 bool __wrap_mt_library_find(const char *module, struct mt_slice *out_source);
@@ -44,6 +48,7 @@ struct driver {
     bool park, free_in_end, quiet;
     int cancel_after, free_after;
     unsigned cancel_ms;
+    struct mt_kv *kv;
     int failures;
 };
 
@@ -82,6 +87,20 @@ static enum mt_rc read_file(void *ud, const char *relative, struct mt_buf *out, 
         mt_buf_add(out, chunk, n);
     fclose(f);
     return out->failed ? mt_fail(err, MT_ELIMIT, "%s is too large", relative) : MT_OK;
+}
+
+static void kv_get(void *ud, struct mt_slice key,
+                   void (*done)(void *ud, struct mt_slice value, const struct mt_err *err), void *done_ud)
+{
+    const struct driver *d = ud;
+    mt_kv_get(d->kv, "spec", key, done, done_ud);
+}
+
+static void kv_set(void *ud, struct mt_slice key, struct mt_slice value,
+                   void (*done)(void *ud, struct mt_slice value, const struct mt_err *err), void *done_ud)
+{
+    const struct driver *d = ud;
+    mt_kv_set(d->kv, "spec", key, value, done, done_ud);
 }
 
 static bool is_sensitive(void *ud, struct mt_slice name)
@@ -315,12 +334,16 @@ int main(int argc, char **argv)
         {"config", 1, NULL, 'C'},       {"selector", 1, NULL, 's'}, {"sensitive", 1, NULL, 'S'},
         {"reads", 1, NULL, 'r'},        {"programs", 1, NULL, 'P'}, {"free-in-end", 0, NULL, 'F'},
         {"cancel-ms", 1, NULL, 'M'},    {"quiet", 0, NULL, 'q'},    {"free-after", 1, NULL, 'f'},
-        {"selector-ref", 1, NULL, 'R'}, {NULL, 0, NULL, 0},
+        {"selector-ref", 1, NULL, 'R'}, {"kv", 1, NULL, 'k'},       {"draft", 0, NULL, 'd'},
+        {"log", 0, NULL, 'L'},          {NULL, 0, NULL, 0},
     };
     struct driver d = {0};
     struct mt_host_options options = {
         .name = "spec", .read = read_file, .read_ud = &d, .is_sensitive = is_sensitive, .sensitive_ud = &d};
-    const char *programs = NULL;
+    const char *programs = NULL, *kv_file = NULL;
+    const struct mt_host_kv kv = {kv_get, kv_set, &d};
+    const struct mt_log_fields log = {.integration = "spec-integration", .run = "run-1", .generation = 3};
+    bool draft = false;
     for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         switch (o) {
         case 'm':
@@ -371,6 +394,16 @@ int main(int argc, char **argv)
         case 'q':
             d.quiet = true;
             break;
+        case 'k':
+            kv_file = optarg;
+            break;
+        case 'd':
+            draft = true;
+            break;
+        case 'L':
+            options.log = &log;
+            mt_log_json(true);
+            break;
         default:
             return 2;
         }
@@ -379,6 +412,12 @@ int main(int argc, char **argv)
     options.loop = d.loop;
     options.http = mt_http_new(d.loop);
     options.pool = mt_pool_new(d.loop, 1);
+    if (kv_file) {
+        d.kv = mt_kv_new(d.loop, strcmp(kv_file, "memory") == 0 ? NULL : kv_file);
+        options.kv = &kv;
+        if (draft)
+            mt_kv_keep_draft(d.kv);
+    }
     if (d.config)
         options.config = mt_doc_root(d.config);
     if (!programs && optind < argc)
@@ -397,6 +436,7 @@ int main(int argc, char **argv)
         printf("{\"peak_rss_kib\":%ld}\n", usage.ru_maxrss);
     }
 #endif
+    mt_kv_free(d.kv);
     mt_pool_free(options.pool);
     mt_http_free(options.http);
     mt_loop_free(d.loop);

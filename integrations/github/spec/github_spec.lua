@@ -1,249 +1,172 @@
--- The GitHub bundle, against recorded answers: of a small organization of our own making, and of real ones.
-local support = require "spec.support"
-local sync = require "spec.support.sync"
+-- The GitHub bundle against a small organization of our own making (recordings/acme.ndjson).
+local test = require "moontide.test"
 
-local source = support.root .. "/integrations/github"
-local acme = source .. "/spec/recordings/acme.ndjson"
-local config = "MOONTIDE__INTEGRATION__CONFIG__GITHUB_"
-
--- A copy of the bundle with another selector for a kind: { kind = "lines of YAML" }.
-local function bundle_with(selectors)
-  local dir = support.tmpdir() .. "/github"
-  os.execute(("cp -r %s %s"):format(source, dir))
-  local file = dir .. "/.port/resources/port-app-config.yml"
-  local mapping = support.read(file)
-  for kind, selector in pairs(selectors) do
-    local first, last = mapping:find("- kind: " .. kind .. "\n    selector:\n", 1, true)
-    local rest = mapping:find("\n    port:\n", last, true)
-    mapping = mapping:sub(first and 1, last) .. selector:gsub("[^\n]+", "      %0") .. mapping:sub(rest)
-  end
-  support.write(file, mapping)
-  return dir
+local function acme(config, answers)
+  config = config or {}
+  config.githubOrganization = config.githubOrganization or "acme"
+  return test.bundle { config = config, recordings = { "spec/recordings/acme.ndjson" }, answers = answers }
 end
 
-local function resync(url, cwd, options)
-  local env = { [config .. "HOST"] = url, [config .. "ORGANIZATION"] = "acme" }
-  for name, value in pairs(options.env or {}) do
-    env[name] = value
-  end
-  local command = { support.bin, "resync", options.bundle or source, "--json" }
-  for _, kind in ipairs(options.kinds or {}) do
-    table.insert(command, "--kind")
-    table.insert(command, kind)
-  end
-  local result = support.run(command, { cwd = cwd, env = env, timeout = 300 })
-  local line = result.out:match "([^\n]+)\n?$"
-  result.report = line and line:sub(1, 1) == "{" and support.json.decode(line) or nil
+local function resync(kind, selector, config)
+  local result = acme(config):resync(kind, { selector = selector })
+  assert.is_true(result.ok, result.error)
   return result
 end
 
-local function entities(cwd, blueprint)
-  return sync.embedded(cwd, blueprint)
-end
-
-local function ids(found)
+local function ids(result)
   local list = {}
-  for id in pairs(found) do
-    list[#list + 1] = id
+  for i, entity in ipairs(result.entities) do
+    list[i] = entity.identifier
   end
   table.sort(list)
   return list
 end
 
-describe("the GitHub bundle", function()
-  local server, cwd
-  before_each(function()
-    server = support.recorded(acme)
-    cwd = support.tmpdir()
-  end)
-  after_each(function()
-    server:stop()
-  end)
+local function asked_for(result, text)
+  for _, request in ipairs(result.requests) do
+    if request.url:find(text, 1, true) then
+      return true
+    end
+  end
+  return false
+end
 
-  it("passes validate", function()
-    local result = support.run({ support.bin, "validate", source })
-    assert.equal(0, result.code, result.out .. result.err)
-  end)
-
-  it("reads an organization, its repositories page by page, its open pull requests and issues", function()
-    local result = resync(server.url, cwd, {})
-    assert.equal(0, result.code, result.err)
-    assert.equal("acme", entities(cwd, "githubOrganization").acme.properties.login)
-    local repositories = entities(cwd, "githubRepository")
+describe("organizations and repositories", function()
+  it("reads an organization, and its repositories page by page", function()
+    local bundle = acme()
+    local organization = bundle:resync "organization"
+    assert.same({ "acme" }, ids(organization))
+    assert.equal("acme", organization:entity("acme").properties.login)
+    local repositories = bundle:resync "repository"
+    assert.is_true(repositories.ok, repositories.error)
+    assert.equal(2, #repositories.batches)
     assert.same({ "anchor", "buoy", "chart" }, ids(repositories))
-    local url = "https://github.com/acme/buoy"
-    assert.same({ description = "", visibility = "private", defaultBranch = "main", url = url, language = "" },
-      repositories.buoy.properties)
-    assert.equal("acme", repositories.buoy.relations.organization)
-    local pulls = entities(cwd, "githubPullRequest")
-    assert.same({ "904", "anchor901", "chart905" }, ids(pulls)) -- 904: its fork is gone
-    assert.equal("renovate-bot", pulls.anchor901.properties.creator)
-    assert.same({ "grace" }, pulls.anchor901.properties.reviewers)
-    assert.equal("anchor", pulls["904"].relations.repository)
-    local issues = entities(cwd, "githubIssue")
-    assert.same({ "anchor801" }, ids(issues)) -- 802 is a pull request
-    assert.same({ "bug" }, issues.anchor801.properties.labels)
+    local buoy = repositories:entity "buoy"
+    assert.same({
+      description = "", visibility = "private", defaultBranch = "main", url = "https://github.com/acme/buoy", language = "",
+    }, buoy.properties)
+    assert.equal("acme", buoy.relations.organization)
   end)
 
-  it("does not ask repositories without open issues and pull requests for them", function()
-    assert.equal(0, resync(server.url, cwd, { kinds = { "pull-request", "issue" } }).code)
-    for _, request in ipairs(server.log()) do
-      assert.falsy(request.url:find("/repos/acme/buoy", 1, true), request.url)
-      assert.falsy(request.url:find("/repos/acme/chart/issues", 1, true), request.url) -- switched off there
-    end
-  end)
-
-  it("sends the token as Bearer, with the API's version, and never prints it", function()
-    local env = { [config .. "TOKEN"] = "ghp_verysecret" }
-    local result = resync(server.url, cwd, { kinds = { "organization" }, env = env })
-    assert.equal(0, result.code, result.err)
-    local headers = server.log()[1].headers
-    assert.equal("Bearer ghp_verysecret", headers.authorization)
-    assert.equal("2022-11-28", headers["x-github-api-version"])
-    assert.not_matches("verysecret", result.out .. result.err)
-  end)
-
-  it("works anonymously, also with the default authenticationMode (Github App)", function()
-    assert.equal(0, resync(server.url, cwd, { kinds = { "organization" } }).code)
-    assert.is_nil(server.log()[1].headers.authorization)
-  end)
-
-  it("says what works instead of GitHub App credentials, and exits 2", function()
-    for _, name in ipairs { "APP_ID", "APP_PRIVATE_KEY" } do
-      local result = resync(server.url, cwd, { env = { [config .. name] = "12345" } })
-      assert.equal(2, result.code, result.err)
-      assert.matches("set githubToken to a personal access token", result.err, 1, true)
-    end
-    assert.same({}, server.log())
-  end)
-
-  it("reads the organizations of the token's user when none is named", function()
-    local env = { [config .. "ORGANIZATION"] = false, [config .. "TOKEN"] = "ghp_verysecret" }
-    local result = resync(server.url, cwd, { kinds = { "organization", "repository" }, env = env })
-    assert.equal(0, result.code, result.err)
-    assert.same({ "anchor", "buoy", "chart" }, ids(entities(cwd, "githubRepository")))
-  end)
-
-  it("asks for an organization or a token when there is neither", function()
-    local result = resync(server.url, cwd, { kinds = { "organization" }, env = { [config .. "ORGANIZATION"] = false } })
-    assert.equal(1, result.code)
-    assert.matches("set githubOrganization", result.err, 1, true)
-  end)
-
-  it("reads a user's repositories where there is no organization of that name", function()
-    local env = { [config .. "ORGANIZATION"] = "acme, ada" }
-    local result = resync(server.url, cwd, { kinds = { "organization", "repository" }, env = env })
-    assert.equal(0, result.code, result.err)
-    assert.same({ "acme", "ada" }, ids(entities(cwd, "githubOrganization")))
-    assert.same({ "anchor", "buoy", "chart", "notes" }, ids(entities(cwd, "githubRepository")))
-  end)
-
-  it("names an owner that does not exist, reads the others, exits 1 and deletes nothing", function()
-    assert.equal(0, resync(server.url, cwd, {
-      kinds = { "repository" }, env = { [config .. "ORGANIZATION"] = "acme,ada" },
-    }).code)
-    local result = resync(server.url, cwd, {
-      kinds = { "repository" }, env = { [config .. "ORGANIZATION"] = "acme,nobody" },
-    })
-    assert.equal(1, result.code)
-    assert.matches('no organization or user "nobody"', result.err, 1, true)
-    assert.same({ "anchor", "buoy", "chart", "notes" }, ids(entities(cwd, "githubRepository")))
-  end)
-
-  it("reads the files that includedFiles names; an absent, binary or folder one is null", function()
-    local bundle = bundle_with { repository = "query: 'true'\nincludedFiles: [README.md, docs]" }
-    local mapping = bundle .. "/.port/resources/port-app-config.yml"
-    support.write(mapping, (support.read(mapping):gsub("            language: .language // \"\"\n",
-      "%0            readme: .__includedFiles[\"README.md\"]\n            codeowners: .__includedFiles.docs\n")))
-    local result = resync(server.url, cwd, { bundle = bundle, kinds = { "repository" } })
-    assert.equal(0, result.code, result.err)
-    local found = entities(cwd, "githubRepository")
-    assert.equal(("# Anchor – holds fast\n"):rep(4), found.anchor.properties.readme)
-    assert.equal(support.json.null, found.anchor.properties.codeowners)
-    assert.equal(support.json.null, found.buoy.properties.readme)
-    assert.equal(support.json.null, found.chart.properties.readme)
+  it("asks for the organization once, whatever kinds need it", function()
+    local bundle = acme()
+    assert.is_true(asked_for(bundle:resync "organization", "/orgs/acme"))
+    assert.equal(2, #bundle:resync("repository").requests)
   end)
 
   it("reads only the repositories that repos names", function()
-    local bundle = bundle_with {
-      repository = "query: 'true'\nrepos: [anchor, acme/chart, other/buoy]",
-      issue = "query: 'true'\nstate: closed\nrepos: [{name: anchor}]",
-    }
-    local result = resync(server.url, cwd, { bundle = bundle, kinds = { "repository", "issue" } })
-    assert.equal(0, result.code, result.err)
-    assert.same({ "anchor", "chart" }, ids(entities(cwd, "githubRepository")))
-    assert.same({ "anchor803" }, ids(entities(cwd, "githubIssue")))
-    for _, request in ipairs(server.log()) do
-      assert.falsy(request.url:find("/orgs/acme/repos", 1, true), request.url)
-    end
+    local result = resync("repository", { repos = { "anchor", "acme/chart", "other/buoy" } })
+    assert.same({ "anchor", "chart" }, ids(result))
+    assert.is_false(asked_for(result, "/orgs/acme/repos"))
   end)
 
-  it("reads closed pull requests as far back as since says, and no further pages", function()
-    local bundle = bundle_with { ["pull-request"] = "query: 'true'\nstates: [open, closed]\nrepos: [anchor]" }
-    local result = resync(server.url, cwd, { bundle = bundle, kinds = { "pull-request" } })
-    assert.equal(0, result.code, result.err)
-    local found = entities(cwd, "githubPullRequest")
-    assert.same({ "904", "anchor901", "anchor903" }, ids(found))
-    assert.equal(73.5, found.anchor903.properties.leadTimeHours)
+  it("reads the files that includedFiles names; an absent, binary or folder one is left out", function()
+    local absent = { status = 404, json = { message = "Not Found" } }
+    local result = acme(nil, {
+      ["GET /repos/acme/buoy/contents/docs"] = absent,
+      ["GET /repos/acme/chart/contents/README.md"] = absent,
+      ["GET /repos/acme/chart/contents/docs"] = absent,
+    }):resync("repository", { selector = { includedFiles = { "README.md", "docs" } } })
+    assert.is_true(result.ok, result.error)
+    local found = {}
+    for _, batch in ipairs(result.batches) do
+      for _, repository in ipairs(batch) do
+        found[repository.name] = repository.__includedFiles
+      end
+    end
+    assert.equal(("# Anchor – holds fast\n"):rep(4), found.anchor["README.md"])
+    assert.is_nil(found.anchor.docs)
+    assert.is_nil(found.buoy["README.md"])
   end)
 
-  it("keeps the issues of a repository that failed, and says so; the others go on", function()
-    local text = support.read(acme)
-    local function serve(recording)
-      server:stop()
-      server = support.recorded(support.write(support.tmpdir() .. "/acme.ndjson", recording))
-    end
-    assert.equal(0, resync(server.url, cwd, { kinds = { "pull-request" } }).code)
-    local line = '("url": "/repos/acme/anchor/pulls%?state=open&per_page=100", "status": )200'
-    local broken, count = text:gsub(line, "%1403")
-    assert.equal(1, count)
-    serve(broken)
-    local result = resync(server.url, cwd, { kinds = { "pull-request" } })
-    assert.equal(1, result.code)
-    assert.matches("/repos/acme/anchor/pulls", result.err, 1, true)
-    assert.same({ "904", "anchor901", "chart905" }, ids(entities(cwd, "githubPullRequest")))
+  it("reads a user's repositories where there is no organization of that name", function()
+    local bundle = acme({ githubOrganization = "acme, ada" }, { ["GET /orgs/ada"] = { status = 404, json = {} } })
+    assert.same({ "acme", "ada" }, ids(bundle:resync "organization"))
+    assert.same({ "anchor", "buoy", "chart", "notes" }, ids(bundle:resync "repository"))
+  end)
+
+  it("names an owner that does not exist, and reads the others", function()
+    local missing = { status = 404, json = { message = "Not Found" } }
+    local result = acme({ githubOrganization = "nobody,acme" }, {
+      ["GET /orgs/nobody"] = missing, ["GET /users/nobody"] = missing,
+    }):resync "repository"
+    assert.is_false(result.ok)
+    assert.matches('no organization or user "nobody"', result.error, 1, true)
+    assert.same({ "anchor", "buoy", "chart" }, ids(result))
+  end)
+
+  it("reads the organizations of the token's user when none is named", function()
+    local bundle = test.bundle { config = { githubToken = "ghp_verysecret" } }
+    assert.same({ "acme" }, ids(bundle:resync "organization"))
+    assert.same({ "anchor", "buoy", "chart" }, ids(bundle:resync "repository"))
+  end)
+
+  it("asks for an organization or a token when there is neither", function()
+    local result = test.bundle():resync "organization"
+    assert.is_false(result.ok)
+    assert.matches("set githubOrganization", result.error, 1, true)
+    assert.same({}, result.requests)
   end)
 end)
 
-if not support.shared() then
-  return
-end
-
-describe("the GitHub bundle with recorded real organizations", function()
-  local recordings = support.shared() .. "/recordings/"
-
-  it("lands the 2,204 repositories of jenkinsci; a second run writes nothing", function()
-    local server, cwd = support.replay(recordings .. "github-jenkinsci-repos.ndjson"), support.tmpdir()
-    finally(function() server:stop() end)
-    local options = { kinds = { "organization", "repository" }, env = { [config .. "ORGANIZATION"] = "jenkinsci" } }
-    local result = resync(server.url, cwd, options)
-    assert.equal(0, result.code, result.err)
-    local kind = sync.kind(result, "repository")
-    assert.same({ 23, 2204, 2204 }, { kind.pages, kind.items, kind.created })
-    kind = sync.kind(resync(server.url, cwd, options), "repository")
-    assert.same({ 0, 0, 2204, 0 }, { kind.created, kind.updated, kind.unchanged, kind.deleted })
+describe("pull requests and issues", function()
+  it("reads those that are open, of repositories that have some", function()
+    local bundle = acme()
+    local pulls = bundle:resync "pull-request"
+    assert.is_true(pulls.ok, pulls.error)
+    assert.same({ "904", "anchor901", "chart905" }, ids(pulls)) -- 904: its fork is gone
+    assert.equal("renovate-bot", pulls:entity("anchor901").properties.creator)
+    assert.same({ "grace" }, pulls:entity("anchor901").properties.reviewers)
+    assert.equal("anchor", pulls:entity("904").relations.repository)
+    assert.is_false(asked_for(pulls, "/repos/acme/buoy"))
+    local issues = bundle:resync "issue"
+    assert.is_true(issues.ok, issues.error)
+    assert.same({ "anchor801" }, ids(issues)) -- 802 is a pull request
+    assert.same({ "bug" }, issues:entity("anchor801").properties.labels)
+    assert.is_false(asked_for(issues, "/repos/acme/chart/issues")) -- switched off there
   end)
 
-  it("reads the closed issues of hub4j/github-api", function()
-    local server, cwd = support.replay(recordings .. "github-hub4j-issues.ndjson"), support.tmpdir()
-    finally(function() server:stop() end)
-    local bundle = bundle_with { issue = "query: 'true'\nstate: closed\nrepos: [hub4j/github-api]" }
-    local result = resync(server.url, cwd, {
-      bundle = bundle, kinds = { "issue" }, env = { [config .. "ORGANIZATION"] = "hub4j" },
-    })
-    assert.equal(0, result.code, result.err)
-    local kind = sync.kind(result, "issue")
-    assert.same({ 21, 606, 606 }, { kind.pages, kind.items, kind.created })
+  it("reads closed issues of the repositories that repos names", function()
+    assert.same({ "anchor803" }, ids(resync("issue", { query = "true", state = "closed", repos = { { name = "anchor" } } })))
   end)
 
-  it("reads the pull requests of hub4j-test-org", function()
-    local server, cwd = support.replay(recordings .. "github-hub4j-test-org.ndjson"), support.tmpdir()
-    finally(function() server:stop() end)
-    local bundle = bundle_with { ["pull-request"] = "query: 'true'\nstates: [open]\nrepos: [github-api]" }
-    local result = resync(server.url, cwd, {
-      bundle = bundle, kinds = { "pull-request" }, env = { [config .. "ORGANIZATION"] = "hub4j-test-org" },
+  it("reads closed pull requests as far back as since says, and no further pages", function()
+    local result = resync("pull-request", { states = { "open", "closed" }, repos = { "anchor" } })
+    assert.same({ "904", "anchor901", "anchor903" }, ids(result)) -- 902 was updated in 2020
+    assert.equal(73.5, result:entity("anchor903").properties.leadTimeHours)
+    assert.is_false(asked_for(result, "page=2"))
+  end)
+
+  it("names the repository whose pull requests could not be read; the others go on", function()
+    local bundle = acme(nil, {
+      ["GET /repos/acme/anchor/pulls?state=open&per_page=100"] = { status = 403, json = { message = "no" } },
     })
-    assert.equal(0, result.code, result.err)
-    assert.equal(0, sync.kind(result, "pull-request").items)
+    local result = bundle:resync "pull-request"
+    assert.is_false(result.ok)
+    assert.same({ "chart905" }, ids(result))
+    assert.equal("101", result.faults[1].scope) -- the repository's id: what it has already stays
+    assert.matches("/repos/acme/anchor/pulls", result.faults[1].message, 1, true)
+  end)
+end)
+
+describe("credentials", function()
+  it("go as Bearer, with the API's version, and are in no log line", function()
+    local result = resync("organization", nil, { githubToken = "ghp_verysecret" })
+    local headers = result.requests[1].headers
+    assert.equal("Bearer ghp_verysecret", headers.authorization)
+    assert.equal("2022-11-28", headers["x-github-api-version"])
+    assert.not_matches("verysecret", table.concat(result.log, "\n"))
+  end)
+
+  it("are not needed, also with the default authenticationMode (Github App)", function()
+    assert.is_nil(resync("organization").requests[1].headers.authorization)
+  end)
+
+  it("of a GitHub App are refused when the bundle loads, with what works instead", function()
+    for _, name in ipairs { "githubAppId", "githubAppPrivateKey" } do
+      local ok, err = pcall(acme, { [name] = "12345" })
+      assert.is_false(ok)
+      assert.matches("set githubToken to a personal access token", err, 1, true)
+    end
   end)
 end)

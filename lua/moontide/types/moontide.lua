@@ -46,6 +46,7 @@ function Context:scope(name, fn) end
 ---@field http moontide.http
 ---@field async moontide.async
 ---@field cache moontide.cache
+---@field kv moontide.kv
 ---@field json moontide.json
 ---@field time moontide.time
 ---@field url moontide.url
@@ -290,6 +291,26 @@ moontide.cache = {}
 ---@param options moontide.MemoizeOptions?
 ---@return F
 function moontide.cache.memoize(fn, options) end
+
+-- kv -----------------------------------------------------------------------------------------------------------------
+
+---Small values that outlive a resync, a reload and a restart, kept in the state file for each integration. Every call
+---waits, and raises when the file cannot be used. 10,000 values of an integration.
+---@class moontide.kv
+moontide.kv = {}
+
+---The value as plain tables (nulls as `json.null`), nil when there is none.
+---@param key string 1 to 256 bytes
+---@return any
+function moontide.kv.get(key) end
+
+---Keeps a value; it survives the end of the process once this has returned.
+---@param key string
+---@param value any what JSON can hold, up to 64 KB as JSON; nil removes it
+function moontide.kv.set(key, value) end
+
+---@param key string
+function moontide.kv.delete(key) end
 
 -- json, time, url ----------------------------------------------------------------------------------------------------
 
