@@ -1,5 +1,5 @@
-/* A library that moontide stands on, as it was built with it and as it was loaded: each room tells of its own,
- * for doctor. Texts are of static storage. */
+/* A library that moontide stands on, as it was built with it and as it was loaded: each room tells of its
+ * own, for doctor. Texts are of static storage. */
 #ifndef MT_BASE_LIBRARY_H
 #define MT_BASE_LIBRARY_H
 

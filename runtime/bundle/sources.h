@@ -31,7 +31,7 @@ struct mt_sources {
     } * variables;   /* the last one of a name counts */
     size_t variable_count, variable_room;
     bool several, sealed; /* as mt_config_flags has them */
-    char *prefix; /* "MOONTIDE__BUNDLES__NAME__", NULL without a bundle */
+    char *prefix;         /* "MOONTIDE__BUNDLES__NAME__", NULL without a bundle */
     void (*problem)(void *ud, const struct mt_config_problem *problem);
     void *ud;
 };

@@ -167,7 +167,7 @@ static int run(const struct mt_command *command, bool plan, int argc, char **arg
     }
     version = mt_version_new(bundle, config);
     place = mt_place_new((unsigned)mt_config_int(config, "process_in_queue_max_workers"),
-                         mt_config_text(config, "state_file"));
+                         mt_config_text(config, "state_file"), plan);
     place->tape = recordings ? mt_recordings_tape(recordings) : NULL;
     resync = run_one(place, version, &a, plan, &err);
     mt_log_flush();

@@ -268,7 +268,8 @@ static void on_ended(void *ud, const struct mt_outcome *outcome)
     }
     struct mt_http_stats *stats = call->group ? call->group->stats : NULL;
     if (stats && stats->observed)
-        stats->observed(stats->observed_ud, (double)(mt_now_ns() - call->attempt_ns) / 1e9);
+        stats->observed(stats->observed_ud, (double)(mt_now_ns() - call->attempt_ns) / 1e9,
+                        failed ? 0 : call->res.body.n);
     end_or_repeat(call, failed, outcome->transient);
 }
 

@@ -9,6 +9,19 @@
 #include "base/buf.h"
 #include "net/http.h"
 
+/* What a kind used while it ran (R-OBS-05): sampled is false for one that was over before the first sample.
+ */
+struct mt_usage_of {
+    double max, median, avg, sum;
+};
+struct mt_usage {
+    bool sampled, answered;
+    struct mt_usage_of cpu;     /* percent of one core */
+    struct mt_usage_of memory;  /* bytes resident */
+    struct mt_usage_of latency; /* milliseconds */
+    struct mt_usage_of answers; /* bytes of bodies */
+};
+
 struct mt_kind_report {
     char *kind;
     unsigned index;
@@ -16,6 +29,7 @@ struct mt_kind_report {
     atomic_ullong pages, items, selected, mapped, skipped, failed, created, updated, unchanged, deleted,
         withheld, load_failed;
     atomic_ullong started_ns, ended_ns;
+    struct mt_usage usage; /* set before ended_ns */
 };
 
 struct mt_report;

@@ -217,7 +217,7 @@ static void report(struct mt_port *port, const char *what, const char *method, c
 
 int64_t mt_schedule_next(const struct mt_schedule *schedule, int64_t now_us)
 {
-    int64_t interval = (int64_t)schedule->minutes * 60 * 1000000;
+    int64_t interval = (int64_t)schedule->seconds * 1000000;
     if (!interval)
         return 0;
     if (now_us < schedule->start_us) /* the wall clock was set back */
@@ -231,7 +231,7 @@ static void put_schedule(struct mt_buf *body, const struct mt_integration *i)
     int64_t next = mt_schedule_next(&i->schedule, mt_wall_us());
     if (next)
         mt_buf_printf(body, ",\"nextResync\":\"%s\",\"intervalInMinuets\":%u}", mt_iso_format(next, when),
-                      i->schedule.minutes); /* A-INT-18 */
+                      (i->schedule.seconds + 59) / 60); /* A-INT-18 */
     else
         mt_buf_puts(body, ",\"nextResync\":null,\"intervalInMinuets\":null}");
 }

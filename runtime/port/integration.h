@@ -8,10 +8,10 @@
 /* The version of Ocean whose protocol is spoken: reported where Ocean reports its own. */
 #define MT_OCEAN_VERSION "0.48.12"
 
-/* A resync every interval from start on (R-ST-02); minutes 0: none. */
+/* A resync every interval from start on (R-ST-02); seconds 0: none. Port is told minutes, rounded up. */
 struct mt_schedule {
     int64_t start_us;
-    unsigned minutes;
+    unsigned seconds;
 };
 /* The smallest start + k * interval after now; 0: there is no schedule. */
 int64_t mt_schedule_next(const struct mt_schedule *schedule, int64_t now_us);
@@ -21,7 +21,7 @@ struct mt_integration {
     const char *destination; /* URL for resync requests (R-LIS-12); NULL: Port is asked */
     struct mt_schedule schedule;
     _Atomic int64_t state_us; /* updatedAt of the resync state as Port last answered (A-INT-19); 0: never */
-    struct mt_doc *doc; /* {"integration":{…}} as Port last answered; NULL: it does not exist */
+    struct mt_doc *doc;       /* {"integration":{…}} as Port last answered; NULL: it does not exist */
 };
 
 /* GET; absent (404) leaves doc NULL and is no error (A-INT-04). */

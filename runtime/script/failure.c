@@ -158,12 +158,12 @@ static int build(lua_State *L)
     size_t n;
     const char *p = lua_tolstring(L, message, &n);
     put_visible(&out, p, n > 16000 ? 16000 : n);
-    mt_buf_putc(&out, '\n');
-    if (nested) {
-        mt_buf_puts(&out, nested);
-        mt_buf_puts(&out, "\nin a coroutine, which was resumed by\n");
-    }
-    mt_buf_puts(&out, lua_tostring(L, message + 1));
+    const char *stack = lua_tostring(L, message + 1);
+    if (nested)
+        mt_buf_printf(&out, "\n%s\nin a coroutine, which was resumed by", nested);
+    /* Of a file that does not compile there is no stack: only the loader's own frame. */
+    if (nested || strcmp(stack, "stack traceback:\n\t[C]: in ?") != 0)
+        mt_buf_printf(&out, "\n%s", stack);
     const struct mt_run *run = f->task ? f->task->run : NULL;
     for (unsigned i = 0, header = 0; run && i < MT_TRACES; i++) {
         const char *line = run->traces[(run->trace_next + i) % MT_TRACES];

@@ -1,5 +1,5 @@
-/* Versions of the libraries under script/, for doctor. In a file of its own: moontide.core, which is loaded by
- * an interpreter that need not export lua_ident, does not take it in. */
+/* Versions of the libraries under script/, for doctor. In a file of its own: moontide.core, which is loaded
+ * by an interpreter that need not export lua_ident, does not take it in. */
 #include <lua.h>
 #include <sodium.h>
 #include <stdio.h>

@@ -24,9 +24,9 @@ size_t mt_recordings_count(const struct mt_recordings *r);
  */
 const struct mt_http_tape *mt_recordings_tape(struct mt_recordings *r);
 
-/* What was asked so far, in order. Loop thread. */
+/* What was asked so far, in order; of a process that stays the first 100,000. Loop thread. */
 struct mt_asked {
-    const char *method, *url; /* secrets masked */
+    const char *method, *url; /* scrubbed as a recorder does it */
     int status;               /* 0: nothing was recorded for it */
 };
 size_t mt_recordings_asked(const struct mt_recordings *r, size_t i,
@@ -37,7 +37,9 @@ void mt_recordings_forget_asked(struct mt_recordings *r);
 
 struct mt_recorder;
 
-/* Writes to file (made anew; appended to while it runs). Scrubbed: the values given to mt_mask_add wherever
+/* Writes to file (made anew; appended to while it runs). Left out: 304, the answer that a request had the
+ * time before, and answers that are asked again for (429, 408, 5xx, 403 with Retry-After) unless they are the
+ * last one: who replays would only wait for the next. Scrubbed: the values given to mt_mask_add wherever
  * they occur, also escaped for URL and JSON or in base64; the headers and the members of JSON bodies and
  * queries that usually carry credentials. */
 enum mt_rc mt_recorder_new(const char *file, struct mt_recorder **out, struct mt_err *err);

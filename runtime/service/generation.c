@@ -224,6 +224,12 @@ static enum mt_rc load_source(struct mt_generation *g, struct mt_place *place, s
 {
     struct mt_source *source = NULL;
     enum mt_rc rc = mt_source_new(place, g->version, g->base_url, g->number, &source, err);
+    if (rc == MT_OK && mt_config_bool(g->version->config, "event_listener.should_resync") &&
+        !mt_host_has_resync(source->host)) {
+        mt_source_free(source);
+        rc = mt_fail(err, MT_EINVAL, "%s: main.lua registers no handler with on_resync (R-INIT-04)",
+                     mt_bundle_name(g->version->bundle));
+    }
     if (rc != MT_OK)
         return rc;
     g->source = mt_alloc(sizeof *g->source);

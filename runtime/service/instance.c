@@ -167,8 +167,8 @@ enum mt_rc mt_instance_connect(struct mt_instance *i, struct mt_version *version
     };
     i->port = mt_port_new(&o);
     i->destination = destination_of(i, config);
-    i->schedule =
-        (struct mt_schedule){s->started_us, (unsigned)mt_config_int(config, "scheduled_resync_interval")};
+    i->schedule = (struct mt_schedule){s->started_us,
+                                       (unsigned)mt_config_int(config, "scheduled_resync_interval_seconds")};
     i->record = (struct mt_integration){.identifier = i->identifier,
                                         .type = i->type,
                                         .version = mt_config_version(config),

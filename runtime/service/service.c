@@ -370,7 +370,7 @@ int mt_service_run(const struct mt_service_options *options, struct mt_err *err)
     s->most = (unsigned)mt_config_int(s->config, "max_concurrent_resyncs");
     s->metrics = mt_metrics_new();
     s->place = mt_place_new((unsigned)mt_config_int(s->config, "process_in_queue_max_workers"),
-                            mt_config_text(s->config, "state_file"));
+                            mt_config_text(s->config, "state_file"), false);
     s->place->metrics = s->metrics;
     s->place->tape = options->tape;
     s->loaders = mt_pool_new(s->place->loop, 0);

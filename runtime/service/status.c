@@ -196,6 +196,28 @@ static double count_of(atomic_ullong *counter)
     return (double)atomic_load(counter);
 }
 
+static void set_usage(struct mt_instance *i, const char *kind, const struct mt_usage *u)
+{
+    struct mt_label labels[] = {{"integration", i->identifier}, {"kind", kind}, {NULL, NULL}};
+    struct mt_metrics *m = i->service->metrics;
+    if (u->sampled) {
+        mt_metrics_set(m, MT_METRIC_CPU_MAX, labels, u->cpu.max);
+        mt_metrics_set(m, MT_METRIC_CPU_MEDIAN, labels, u->cpu.median);
+        mt_metrics_set(m, MT_METRIC_CPU_AVG, labels, u->cpu.avg);
+        mt_metrics_set(m, MT_METRIC_MEMORY_MAX, labels, u->memory.max);
+        mt_metrics_set(m, MT_METRIC_MEMORY_MEDIAN, labels, u->memory.median);
+        mt_metrics_set(m, MT_METRIC_MEMORY_AVG, labels, u->memory.avg);
+        mt_metrics_set(m, MT_METRIC_LATENCY_MAX, labels, u->latency.max);
+        mt_metrics_set(m, MT_METRIC_LATENCY_MEDIAN, labels, u->latency.median);
+        mt_metrics_set(m, MT_METRIC_LATENCY_AVG, labels, u->latency.avg);
+    }
+    if (u->answered) {
+        mt_metrics_set(m, MT_METRIC_RESPONSE_TOTAL, labels, u->answers.sum);
+        mt_metrics_set(m, MT_METRIC_RESPONSE_AVG, labels, u->answers.avg);
+        mt_metrics_set(m, MT_METRIC_RESPONSE_MEDIAN, labels, u->answers.median);
+    }
+}
+
 void mt_status_measure(struct mt_instance *i, struct mt_report *report)
 {
     bool complete = i->last_resync && strstr(i->last_resync, "\"result\":\"complete\"");
@@ -207,6 +229,7 @@ void mt_status_measure(struct mt_instance *i, struct mt_report *report)
         double filtered = count_of(&k->items) - count_of(&k->mapped);
         uint64_t begin = atomic_load(&k->started_ns), end = atomic_load(&k->ended_ns);
         set_phase(i, name, end > begin ? (double)(end - begin) / 1e9 : 0, complete);
+        set_usage(i, name, &k->usage);
         set_count(i, name, "extract", "raw_extracted", count_of(&k->items));
         set_count(i, name, "transform", "transformed", count_of(&k->mapped));
         set_count(i, name, "transform", "filtered_out", filtered > 0 ? filtered : 0);

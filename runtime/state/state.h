@@ -24,7 +24,7 @@ struct mt_state_options {
 enum mt_rc mt_state_open(const struct mt_state_options *options, struct mt_state **out, struct mt_err *err);
 /* Would the lock be granted now? MT_EBUSY as above. Makes no file. */
 enum mt_rc mt_state_check_lock(const struct mt_state_options *options, struct mt_err *err);
-struct mt_library mt_state_library(void); /* SQLite */
+struct mt_library mt_state_library(void);
 void mt_state_close(struct mt_state *s); /* commits what is queued */
 
 /* Entity key was produced by resource (a stable name) in scope ("" outside of any) in this run. Queued. */

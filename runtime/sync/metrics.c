@@ -14,6 +14,12 @@ static double count_of(atomic_ullong *counter)
     return (double)atomic_load(counter);
 }
 
+static void put_usage(struct mt_buf *out, const char *name, const char *unit, const struct mt_usage_of *u)
+{
+    mt_buf_printf(out, ",\"%s_max_%s\":%.6f,\"%s_median_%s\":%.6f,\"%s_avg_%s\":%.6f", name, unit, u->max,
+                  name, unit, u->median, name, unit, u->avg);
+}
+
 static void put_kind(struct mt_buf *out, struct mt_resource *r, bool done)
 {
     struct mt_kind_report *k = r->report;
@@ -28,9 +34,20 @@ static void put_kind(struct mt_buf *out, struct mt_resource *r, bool done)
                   "\"filtered_out\":{\"object_count\":%.1f},\"failed\":{\"object_count\":0.0}}},"
                   "\"load\":{\"object_count_type\":{\"loaded\":{\"object_count\":%.1f},\"failed\":{\"object_"
                   "count\":%.1f},"
-                  "\"skipped\":{\"object_count\":%.1f}}}}}",
+                  "\"skipped\":{\"object_count\":%.1f}}}}",
                   seconds, success ? 1.0 : 0.0, count_of(&k->items), count_of(&k->mapped),
                   filtered > 0 ? filtered : 0.0, loaded, count_of(&k->load_failed), count_of(&k->unchanged));
+    if (k->usage.sampled) {
+        put_usage(out, "cpu", "percent", &k->usage.cpu);
+        put_usage(out, "memory", "bytes", &k->usage.memory);
+        put_usage(out, "event_loop_latency", "ms", &k->usage.latency);
+    }
+    if (k->usage.answered)
+        mt_buf_printf(out,
+                      ",\"response_size_total_bytes\":%.1f,\"response_size_avg_bytes\":%.1f,"
+                      "\"response_size_median_bytes\":%.1f",
+                      k->usage.answers.sum, k->usage.answers.avg, k->usage.answers.median);
+    mt_buf_putc(out, '}');
 }
 
 static struct mt_kind_metric metric_of(struct mt_session *s, struct mt_resource *r, const char *state,

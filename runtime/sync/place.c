@@ -10,7 +10,7 @@
 #include "base/memory.h"
 #include "catalog/catalog.h"
 
-struct mt_place *mt_place_new(unsigned workers, const char *state_file)
+struct mt_place *mt_place_new(unsigned workers, const char *state_file, bool readonly)
 {
     struct mt_place *p = mt_alloc(sizeof *p);
     pthread_mutex_init(&p->lock, NULL);
@@ -18,6 +18,10 @@ struct mt_place *mt_place_new(unsigned workers, const char *state_file)
     p->http = mt_http_new(p->loop);
     p->pool = mt_pool_new(p->loop, workers);
     p->kv = mt_kv_new(p->loop, state_file);
+    if (readonly)
+        mt_kv_keep_draft(p->kv);
+    else
+        mt_make_parent(state_file, NULL); /* what is wrong with it is said by whoever opens the file */
     return p;
 }
 

@@ -22,8 +22,9 @@ struct mt_place {
     struct mt_catalog *catalog;      /* NULL: not started */
 };
 
-/* workers 0: the CPUs. */
-struct mt_place *mt_place_new(unsigned workers, const char *state_file);
+/* workers 0: the CPUs. readonly: what a script keeps in tide.kv is forgotten at the end, no folder is made.
+ */
+struct mt_place *mt_place_new(unsigned workers, const char *state_file, bool readonly);
 void mt_place_free(struct mt_place *p);
 
 /* Where Port is (architecture 3.1): the configured URL, else that of the embedded catalog, which is started

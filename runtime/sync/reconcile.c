@@ -459,7 +459,9 @@ static void report_withheld(struct reconciliation *r)
     for (size_t i = 0; i < r->withheld_count; i++) {
         struct withheld *w = &r->withheld[i];
         mt_report_withheld(r->s->report, w->blueprint, w->count, w->reason);
-        mt_log(MT_WARN, "%llu entities of blueprint %s are kept although they were not produced: %s",
+        /* A resync that follows a save leaves out kinds by itself: nothing that anybody has to look at. */
+        mt_log(r->s->options->changes && !r->s->options->plan ? MT_DEBUG : MT_WARN,
+               "%llu entities of blueprint %s are kept although they were not produced: %s",
                (unsigned long long)w->count, w->blueprint, w->reason);
         free(w->blueprint);
         free(w->reason);

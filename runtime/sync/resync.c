@@ -41,6 +41,19 @@ struct mt_resync {
 
 /* ---- the resync thread ---- */
 
+static void begin_samples(struct mt_session *s, void *arg)
+{
+    (void)arg;
+    s->options->source->samples = mt_samples_begin(s->loop);
+}
+
+static void end_samples(struct mt_session *s, void *arg)
+{
+    struct mt_resource *r = arg;
+    mt_samples_end(s->options->source->samples, &r->report->usage);
+    s->options->source->samples = NULL;
+}
+
 static void run_resources(struct mt_session *s)
 {
     for (unsigned i = 0; i < s->resource_count && !atomic_load(&s->canceled); i++) {
@@ -51,7 +64,9 @@ static void run_resources(struct mt_session *s)
         fields.kind = r->kind;
         mt_log_enter(s->log ? &fields : NULL);
         mt_metrics_kind(s, r, "syncing");
+        mt_session_on_loop(s, begin_samples, NULL);
         mt_extract(s, r);
+        mt_session_on_loop(s, end_samples, r);
         mt_log_enter(s->log);
         bool whole_failed = false;
         for (size_t u = 0; u < r->unproven_count; u++)

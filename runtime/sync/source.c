@@ -86,11 +86,12 @@ static void set_reach(struct mt_source *s)
     s->reach.host_count = count;
 }
 
-static void observed(void *ud, double seconds)
+static void observed(void *ud, double seconds, size_t bytes)
 {
     struct mt_source *s = ud;
     mt_metrics_observe(s->metrics, MT_METRIC_HTTP, mt_buckets_seconds,
                        (struct mt_label[]){{"integration", s->identifier}, {NULL, NULL}}, seconds);
+    mt_samples_answer(s->samples, bytes);
 }
 
 enum mt_rc mt_source_new(struct mt_place *place, struct mt_version *version, const char *base_url,

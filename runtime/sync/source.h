@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "script/host.h"
 #include "sync/place.h"
+#include "sync/samples.h"
 
 /* A bundle as it was read, with its configuration. Counted; any thread. */
 struct mt_version {
@@ -22,8 +23,9 @@ struct mt_source {
     struct mt_host *host;
     struct mt_version *version; /* that the Lua files are of */
     struct mt_http_stats stats;
-    struct mt_log_fields log; /* run is set by the resync at work, on the loop's thread */
-    bool started;             /* on_start has run; loop thread */
+    struct mt_log_fields log;   /* run is set by the resync at work, on the loop's thread */
+    bool started;               /* on_start has run; loop thread */
+    struct mt_samples *samples; /* of the kind at work; loop thread; NULL: none is */
 
     struct mt_reach reach; /* private, as all below */
     const char **hosts;

@@ -335,7 +335,7 @@ enum mt_rc mt_trial_new(const struct mt_trial_options *options, struct mt_trial 
         (struct mt_http_tape){.play = t->inner && t->inner->play ? play : NULL, .record = record, .ud = t};
     mt_buf_init(&t->requests, LIST_MAX);
     mt_buf_init(&t->unknown, LIST_MAX);
-    t->place = mt_place_new(1, ":memory:");
+    t->place = mt_place_new(1, NULL, true);
     t->place->tape = &t->tape;
     enum mt_rc rc = mt_appconfig_new(mapping, &how, &t->mapping, err);
     if (rc == MT_OK) {

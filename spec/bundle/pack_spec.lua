@@ -337,22 +337,30 @@ describe("inspect", function()
 end)
 
 describe("a packed bundle that runs", function()
-  it("gives the catalog that its folder gives", function()
-    local function entities(bundle)
-      local dir = support.tmpdir()
-      local r = support.run({ support.bin, "resync", bundle, "--json" }, { cwd = dir, timeout = 60 })
+  it("gives the catalog that its folder gives: the GitHub bundle, signed, on a recorded organization", function()
+    local sync = require "spec.support.sync"
+    local dir = support.root .. "/integrations/github"
+    local function catalog(...)
+      local cwd = support.tmpdir()
+      local r = support.run({ support.bin, "resync", ... },
+        { cwd = cwd, timeout = 60, env = { OCEAN__INTEGRATION__CONFIG__GITHUB_ORGANIZATION = "acme" } })
       assert.are.equal(0, r.code, r.err)
-      local kinds = support.json.decode(r.out).kinds
-      for _, kind in ipairs(kinds) do
-        kind.seconds, kind.waited = nil, nil
+      local all = {}
+      local server = sync.catalog(cwd .. "/.moontide/catalog.db")
+      for _, blueprint in ipairs(support.json.decode(support.read(dir .. "/.port/resources/blueprints.json"))) do
+        all[blueprint.identifier] = sync.entities(server.url, blueprint.identifier)
       end
-      return kinds
+      server:stop()
+      return all
     end
-    local dir = support.root .. "/examples/hello"
-    local file = pack(dir, "--sign", key)
-    local kinds = entities(file)
-    assert.is_true(#kinds > 0 and kinds[1].created > 0)
-    assert.are.same(entities(dir), kinds)
+    local recording = dir .. "/spec/recordings/acme.ndjson"
+    local packed = catalog((pack(dir, "--sign", key)), "--trust", pub, "--replay", recording)
+    local count = 0
+    for _, entities in pairs(packed) do
+      count = count + sync.count(entities)
+    end
+    assert.is_true(count >= 8, "only " .. count)
+    assert.are.equal(sync.canonical(catalog(dir, "--replay", recording)), sync.canonical(packed))
   end)
 
   it("is never seen in halves when it is replaced: the one that was opened is read to its end", function()

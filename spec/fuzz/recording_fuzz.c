@@ -1,6 +1,5 @@
 /* Any bytes as a recording, as a URL and as a body: reading refuses with a line or takes; keys are their own
- * keys, also loosened; what was scrubbed holds the secret in no place; a body scrubs to itself then, and is
- * JSON where it was. */
+ * keys, also loosened; what was scrubbed holds the secret in no place, and JSON stays JSON. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
