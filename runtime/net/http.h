@@ -63,8 +63,8 @@ struct mt_http_stats {
     atomic_ullong bytes;            /* of decoded bodies */
     atomic_ullong busy_ns;          /* time with at least one request under way, waits included */
     atomic_ullong waiting_until_us; /* wall clock: an announced wait is on until then; 0: none */
-    /* Told of each attempt's time and the size of its body, on the loop's thread; set before the first request; may
-     * be NULL. */
+    /* Told of each attempt's time and the size of its body, on the loop's thread; set before the first
+     * request; may be NULL. */
     void (*observed)(void *ud, double seconds, size_t bytes);
     void *observed_ud;
 };

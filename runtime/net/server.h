@@ -18,7 +18,8 @@ struct mt_server_options {
         deadline_ms;  /* from a request's first byte to its last, however steadily it drips: 408; 0: none */
     unsigned idle_ms; /* of a connection between requests; 0: 300 s */
     void (*handle)(void *ud, struct mt_request *request);
-    void (*refused)(void *ud, int status); /* the server answered this itself: 400, 408, 413, …; may be NULL */
+    void (*refused)(void *ud,
+                    int status); /* the server answered this itself: 400, 408, 413, …; may be NULL */
     void *ud;
 };
 
