@@ -15,8 +15,9 @@ struct mt_command {
     bool hidden;
 };
 extern const struct mt_command mt_command_validate, mt_command_map, mt_command_jq, mt_command_resync,
-    mt_command_plan, mt_command_run, mt_command_catalog, mt_command_doctor, mt_command_test, mt_command_record, mt_command_new, mt_command_version, mt_command_busted,
-    mt_command_pack, mt_command_keygen, mt_command_verify, mt_command_inspect;
+    mt_command_plan, mt_command_run, mt_command_catalog, mt_command_doctor, mt_command_test,
+    mt_command_record, mt_command_new, mt_command_version, mt_command_busted, mt_command_pack,
+    mt_command_keygen, mt_command_verify, mt_command_inspect;
 
 /* Prints "moontide NAME: MESSAGE" and where help is; returns MT_EXIT_USAGE. */
 int mt_usage_error(const struct mt_command *command, const char *format, ...)

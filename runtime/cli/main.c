@@ -7,8 +7,11 @@
 #include "cli/table.h"
 
 const struct mt_command *const mt_commands[] = {
-    &mt_command_validate, &mt_command_map,  &mt_command_jq,      &mt_command_resync, &mt_command_plan, &mt_command_run,
-    &mt_command_test, &mt_command_record, &mt_command_new, &mt_command_catalog,  &mt_command_pack, &mt_command_keygen, &mt_command_verify, &mt_command_inspect, &mt_command_doctor, &mt_command_help, &mt_command_completions, &mt_command_version, &mt_command_busted, NULL,
+    &mt_command_validate,    &mt_command_map,     &mt_command_jq,     &mt_command_resync,
+    &mt_command_plan,        &mt_command_run,     &mt_command_test,   &mt_command_record,
+    &mt_command_new,         &mt_command_catalog, &mt_command_pack,   &mt_command_keygen,
+    &mt_command_verify,      &mt_command_inspect, &mt_command_doctor, &mt_command_help,
+    &mt_command_completions, &mt_command_version, &mt_command_busted, NULL,
 };
 
 const struct mt_command *mt_command_find(const char *name)

@@ -77,6 +77,6 @@ const struct mt_command mt_command_run = {
         "first line of stdout: listening http://HOST:PORT admin http://HOST:PORT\n"
         "signals: SIGHUP reloads; SIGTERM and SIGINT end it, a second one at once\n"
         "exit codes: 0 ended as asked; 1 a resync of ONCE failed; 2 usage, configuration or bundle;\n"
-        "            3 Port refused the credentials\n",
+        "            3 Port refused the credentials, or did not answer ONCE\n",
     .run = run,
 };

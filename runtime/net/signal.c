@@ -22,16 +22,18 @@ struct mt_signals {
 };
 
 static int ends[2] = {-1, -1};
-static volatile sig_atomic_t ending;
+static volatile sig_atomic_t ending, asked; /* asked: a SIGHUP is on its way to the loop */
 
 static void on_signal(int number)
 {
     int saved = errno;
     if (number != SIGHUP && ending++)
         _exit(128 + number);
+    if (number == SIGHUP && asked++) /* a storm of them leaves room in the pipe for a SIGTERM */
+        return;
     unsigned char byte = (unsigned char)number;
     if (write(ends[1], &byte, 1) < 0) {
-        /* a full pipe holds enough of them */
+        /* not full: it holds three at most */
     }
     errno = saved;
 }
@@ -41,8 +43,11 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     struct mt_signals *s = arg;
     unsigned char byte;
     (void)what;
-    while (read(fd, &byte, 1) == 1)
+    while (read(fd, &byte, 1) == 1) {
+        if (byte == SIGHUP)
+            asked = 0;
         s->fn(s->ud, byte);
+    }
 }
 
 struct mt_signals *mt_signals_new(struct mt_loop *loop, void (*fn)(void *ud, int number), void *ud)
@@ -50,7 +55,7 @@ struct mt_signals *mt_signals_new(struct mt_loop *loop, void (*fn)(void *ud, int
     struct mt_signals *s = mt_alloc(sizeof *s);
     s->fn = fn;
     s->ud = ud;
-    ending = 0;
+    ending = asked = 0;
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
         abort(); /* no descriptors at the start of the process */
     s->readable = event_new(mt_loop_base(loop), ends[0], EV_READ | EV_PERSIST, on_readable, s);

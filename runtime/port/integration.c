@@ -67,14 +67,14 @@ enum mt_rc mt_integration_get(struct mt_port *port, struct mt_integration *i, st
 
 /* Sends a body and keeps the answered record, if there is one. */
 static enum mt_rc change(struct mt_port *port, struct mt_integration *i, const char *method, const char *path,
-                         struct mt_buf *body, struct mt_err *err)
+                         unsigned flags, struct mt_buf *body, struct mt_err *err)
 {
     struct mt_port_answer answer = {0};
     struct mt_val record;
     enum mt_rc rc = body->failed
                         ? mt_fail(err, MT_ELIMIT, "the record of integration %s is larger than %d bytes",
                                   i->identifier, BODY_MAX)
-                        : mt_port_call(port, method, path, mt_buf_slice(body), 0, &answer, err);
+                        : mt_port_call(port, method, path, mt_buf_slice(body), flags, &answer, err);
     if (rc == MT_OK && answer.doc && mt_val_member(mt_doc_root(answer.doc), MT_SLICE("integration"), &record))
         keep(i, answer.doc);
     else
@@ -113,7 +113,7 @@ enum mt_rc mt_integration_create(struct mt_port *port, struct mt_integration *i,
         mt_buf_puts(&body, "{}");
     mt_buf_puts(&body, ",\"actionsProcessingEnabled\":false,\"incrementalSyncEnabled\":false,"
                        "\"createPortResourcesOrigin\":\"Default\"}");
-    enum mt_rc rc = change(port, i, "POST", "/integration", &body, err);
+    enum mt_rc rc = change(port, i, "POST", "/integration", 0, &body, err);
     mt_buf_fini(&body);
     return rc;
 }
@@ -160,7 +160,7 @@ enum mt_rc mt_integration_update(struct mt_port *port, struct mt_integration *i,
     mt_buf_put_json_string(&body, mt_slice_of(i->version));
     mt_buf_putc(&body, '}');
     char *path = path_of(i, "");
-    enum mt_rc rc = change(port, i, "PATCH", path, &body, err);
+    enum mt_rc rc = change(port, i, "PATCH", path, 0, &body, err);
     free(path);
     mt_buf_fini(&body);
     return rc;
@@ -174,7 +174,7 @@ enum mt_rc mt_integration_mark_initialized(struct mt_port *port, struct mt_integ
     mt_buf_put_json_string(&body, mt_slice_of(i->version));
     mt_buf_putc(&body, '}');
     char *path = path_of(i, "");
-    enum mt_rc rc = change(port, i, "PATCH", path, &body, err);
+    enum mt_rc rc = change(port, i, "PATCH", path, 0, &body, err);
     free(path);
     mt_buf_fini(&body);
     return rc;
@@ -189,28 +189,32 @@ enum mt_rc mt_integration_put_mapping(struct mt_port *port, struct mt_integratio
     mt_val_write(mapping, &body);
     mt_buf_putc(&body, '}');
     char *path = path_of(i, "/config");
-    enum mt_rc rc = change(port, i, "PATCH", path, &body, err);
+    /* Ours is followed by a resync already; Ocean sends the header as SaaS only. */
+    enum mt_rc rc = change(port, i, "PATCH", path, MT_PORT_QUIET, &body, err);
     free(path);
     mt_buf_fini(&body);
     return rc;
 }
 
-/* Reports never decide: an error is logged, and that is all. */
-static struct mt_doc *ask(struct mt_port *port, const char *what, const char *method, const char *path,
-                          struct mt_buf *body)
+/* Reports never decide: an error is logged, and that is all. False: Port did not take it. */
+static bool ask(struct mt_port *port, const char *what, const char *method, const char *path,
+                struct mt_buf *body, struct mt_doc **out)
 {
     struct mt_err err;
     struct mt_port_answer answer = {0};
-    if (mt_port_call(port, method, path, mt_buf_slice(body), 0, &answer, &err) != MT_OK &&
-        err.rc != MT_ECANCELED)
+    enum mt_rc rc = mt_port_call(port, method, path, mt_buf_slice(body), 0, &answer, &err);
+    if (rc != MT_OK && err.rc != MT_ECANCELED)
         mt_log_repeat(MT_WARN, what, "could not report %s: %s", what, err.text);
-    return answer.doc;
+    *out = answer.doc;
+    return rc == MT_OK;
 }
 
 static void report(struct mt_port *port, const char *what, const char *method, const char *path,
                    struct mt_buf *body)
 {
-    mt_doc_unref(ask(port, what, method, path, body));
+    struct mt_doc *answer;
+    ask(port, what, method, path, body, &answer);
+    mt_doc_unref(answer);
 }
 
 /* ---- the state of the resync ---- */
@@ -236,17 +240,19 @@ static void put_schedule(struct mt_buf *body, const struct mt_integration *i)
         mt_buf_puts(body, ",\"nextResync\":null,\"intervalInMinuets\":null}");
 }
 
-static void patch_state(struct mt_port *port, struct mt_integration *i, struct mt_buf *body)
+static bool patch_state(struct mt_port *port, struct mt_integration *i, struct mt_buf *body)
 {
     struct mt_val updated;
     int64_t state_us;
     char *path = path_of(i, "/resync-state");
-    struct mt_doc *answer = ask(port, "the resync state", "PATCH", path, body);
+    struct mt_doc *answer;
+    bool taken = ask(port, "the resync state", "PATCH", path, body, &answer);
     if (answer && mt_val_path(mt_doc_root(answer), "integration.resyncState.updatedAt", &updated) &&
         mt_val_is(updated, MT_STRING) && mt_iso_parse(mt_val_string(updated), &state_us) == MT_OK)
         i->state_us = state_us;
     mt_doc_unref(answer);
     free(path);
+    return taken;
 }
 
 void mt_integration_resync_started(struct mt_port *port, struct mt_integration *i, int64_t started_us)
@@ -261,7 +267,7 @@ void mt_integration_resync_started(struct mt_port *port, struct mt_integration *
     mt_buf_fini(&body);
 }
 
-void mt_integration_resync_ended(struct mt_port *port, struct mt_integration *i, const char *status)
+bool mt_integration_resync_ended(struct mt_port *port, struct mt_integration *i, const char *status)
 {
     char when[MT_ISO_SIZE];
     struct mt_buf body;
@@ -269,8 +275,9 @@ void mt_integration_resync_ended(struct mt_port *port, struct mt_integration *i,
     mt_buf_printf(&body, "{\"status\":\"%s\",\"lastResyncEnd\":\"%s\"", status,
                   mt_iso_format(mt_wall_us(), when)); /* A-INT-17 */
     put_schedule(&body, i);
-    patch_state(port, i, &body);
+    bool taken = patch_state(port, i, &body);
     mt_buf_fini(&body);
+    return taken;
 }
 
 enum mt_rc mt_integration_resync_request(struct mt_port *port, const struct mt_integration *i,

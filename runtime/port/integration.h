@@ -40,9 +40,10 @@ void mt_integration_fini(struct mt_integration *i);
 /* A member of the record ("config", "metricAttributes.ingestUrl"); false when absent or null. */
 bool mt_integration_member(const struct mt_integration *i, const char *dotted, struct mt_val *out);
 
-/* Reports; what goes wrong is logged and never decides (A-INT-19, A-MET-06, A-EX-04). */
+/* Reports; what goes wrong is logged and never decides (A-INT-19, A-MET-06, A-EX-04). ended: false when Port
+ * did not take it. */
 void mt_integration_resync_started(struct mt_port *port, struct mt_integration *i, int64_t started_us);
-void mt_integration_resync_ended(struct mt_port *port, struct mt_integration *i, const char *status);
+bool mt_integration_resync_ended(struct mt_port *port, struct mt_integration *i, const char *status);
 /* A process is alive and resyncs (A-MET-07). */
 void mt_integration_heartbeat(struct mt_port *port, const struct mt_integration *i, const char *event_id);
 /* When somebody asked for a resync (A-INT-20); 0: nobody did, or its time cannot be read. */

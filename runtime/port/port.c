@@ -192,7 +192,7 @@ struct outgoing {
 static enum mt_rc transmit(struct mt_port *p, const struct outgoing *o, struct mt_http_response *res,
                            struct mt_err *err)
 {
-    struct mt_header headers[4];
+    struct mt_header headers[5];
     size_t n = 0;
     headers[n++] = (struct mt_header){"Accept", "*/*", false};
     headers[n++] =
@@ -201,6 +201,8 @@ static enum mt_rc transmit(struct mt_port *p, const struct outgoing *o, struct m
         headers[n++] = (struct mt_header){"Authorization", o->authorization, true};
     if (o->body.p)
         headers[n++] = (struct mt_header){"Content-Type", "application/json", false};
+    if (o->flags & MT_PORT_QUIET)
+        headers[n++] = (struct mt_header){"x-skip-resync", "true", false};
     bool once = strcmp(o->method, "POST") == 0 && !(o->flags & MT_PORT_RETRY);
     bool last_words = atomic_load(&p->last_words);
     uint32_t deadline_ms = last_words && o->deadline_ms > LAST_WORDS_MS ? LAST_WORDS_MS : o->deadline_ms;

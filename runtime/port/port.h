@@ -61,7 +61,8 @@ enum {
     MT_PORT_EXPORTER = 2, /* User-Agent with /exporter (A-COM-04) */
     MT_PORT_EVENT = 4,    /* with the event parameters */
     MT_PORT_SOFT = 8,     /* a status of 400 or more is an answer, not an error */
-    MT_PORT_UNREAD = 16   /* the body of a good answer is not looked at (A-LOG-01) */
+    MT_PORT_UNREAD = 16,  /* the body of a good answer is not looked at (A-LOG-01) */
+    MT_PORT_QUIET = 32    /* no resync is to follow from this change (A-COM-07) */
 };
 /* path starts with '/' and is below /v1, or is an absolute URL of an ingest address. Errors: MT_EHTTP
  * (strict), MT_EAUTH, MT_ENET, MT_EDATA, MT_ECANCELED; the message names the call and Port's own error text.

@@ -131,6 +131,8 @@ static enum mt_rc apply_blueprints(struct mt_port *port, struct mt_val blueprint
                 continue;
             rc = send_stage(port, blueprint, stage, stage == 1 ? "POST" : "PATCH", err);
             created[i] |= rc == MT_OK && stage == 1;
+            if (stage == 1 && rc == MT_EHTTP && err->status == 409)
+                rc = MT_OK; /* another integration was faster: it is there */
         }
     if (rc != MT_OK)
         remove_created(port, blueprints, created);

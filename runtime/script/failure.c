@@ -24,7 +24,8 @@ static void where(lua_State *L, lua_State *co)
     lua_pushliteral(L, "");
 }
 
-/* Pushes a copy of the top of co, whose stack has no room left after an error: the value goes over and back. */
+/* Pushes a copy of the top of co, whose stack has no room left after an error: the value goes over and back.
+ */
 void mt_copy_top(lua_State *L, lua_State *co)
 {
     lua_xmove(co, L, 1);

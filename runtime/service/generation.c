@@ -171,25 +171,26 @@ static enum mt_rc read_version(const struct mt_generation_options *o, struct mt_
 }
 
 /* The process has registered itself at Port under these. */
-static enum mt_rc check_fixed(const struct mt_generation *g, const struct mt_generation *before,
-                              struct mt_err *err)
+static enum mt_rc check_fixed(const struct mt_generation *g, const struct mt_config *then,
+                              const char *then_url, struct mt_err *err)
 {
-    const struct mt_config *now = g->version->config, *then = before->version->config;
+    const struct mt_config *now = g->version->config;
     const struct {
         const char *what, *now, *then;
     } fixed[] = {
         {"identifier", mt_config_identifier(now), mt_config_identifier(then)},
         {"type", mt_config_type(now), mt_config_type(then)},
-        {"Port's address", g->base_url, before->base_url},
+        {"Port's address", g->base_url, then_url},
         {"event listener", mt_config_text(now, "event_listener.type"),
          mt_config_text(then, "event_listener.type")},
     };
-    static const char *const secret[] = {"port.client_id", "port.client_secret"};
-    for (size_t i = 0; i < sizeof secret / sizeof *secret; i++) {
-        const char *a = mt_config_text(now, secret[i]), *b = mt_config_text(then, secret[i]);
+    static const char *const unsaid[] = {"port.client_id", "port.client_secret", "event_listener.app_host",
+                                         "event_listener.should_resync"};
+    for (size_t i = 0; i < sizeof unsaid / sizeof *unsaid; i++) {
+        const char *a = mt_config_text(now, unsaid[i]), *b = mt_config_text(then, unsaid[i]);
         if (strcmp(a ? a : "", b ? b : "") != 0)
             return mt_fail(err, MT_EINVAL, "%s changed, which a reload cannot do: restart the process",
-                           secret[i]);
+                           unsaid[i]);
     }
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         if (strcmp(fixed[i].now ? fixed[i].now : "", fixed[i].then ? fixed[i].then : "") != 0)
@@ -233,7 +234,7 @@ static enum mt_rc load_source(struct mt_generation *g, struct mt_place *place, s
     if (rc != MT_OK)
         return rc;
     g->source = mt_alloc(sizeof *g->source);
-    *g->source = (struct mt_shared_source){source, 1};
+    *g->source = (struct mt_shared_source){.source = source, .refs = 1};
     return MT_OK;
 }
 
@@ -264,7 +265,9 @@ enum mt_rc mt_generation_load(const struct mt_generation_options *o, struct mt_g
         return MT_OK;
     }
     if (before)
-        rc = check_fixed(g, before, err);
+        rc = check_fixed(g, before->version->config, before->base_url, err);
+    else if (o->known)
+        rc = check_fixed(g, o->known->config, o->known_url, err);
     if (rc == MT_OK)
         rc = check_mapping(g, before, err);
     if (rc == MT_OK && !(before && same(before->handlers, g->handlers)))

@@ -11,6 +11,7 @@
 struct mt_shared_source {
     struct mt_source *source;
     unsigned refs;
+    bool ran; /* a resync used it: it must be closed on the loop's thread */
 };
 
 struct mt_generation {
@@ -35,6 +36,8 @@ struct mt_generation_options {
     unsigned number;
     struct mt_version *version;         /* already read; NULL: read it now */
     const struct mt_generation *before; /* NULL: the first one */
+    const struct mt_version *known;     /* that the process stands at Port with; NULL: with none yet */
+    const char *known_url;              /* Port's, where there is one */
 };
 
 /* MT_OK with *out NULL: nothing has changed since `before`. Errors name file and line; what cannot change

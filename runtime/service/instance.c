@@ -20,11 +20,16 @@ enum {
     EXIT_PORT = 3
 };
 
+static void free_kinds(char **kinds)
+{
+    for (char **kind = kinds; kind && *kind; kind++)
+        free(*kind);
+    free(kinds);
+}
+
 static void free_wish(struct mt_wish *wish)
 {
-    for (char **kind = wish->kinds; kind && *kind; kind++)
-        free(*kind);
-    free(wish->kinds);
+    free_kinds(wish->kinds);
     *wish = (struct mt_wish){0};
 }
 
@@ -66,6 +71,12 @@ static void connect(struct mt_job *job, unsigned worker)
     c->orphan = c->rc == MT_OK && is_orphan(i);
     if (c->orphan)
         mt_integration_resync_ended(i->port, &i->record, "failed");
+    /* Nobody can ask for a resync of what Port does not know (R-INIT-08), or at an address that it does not
+     * know (R-LIS-12). Its mapping comes with the first resync. */
+    if (c->rc == MT_OK && !i->record.doc)
+        c->rc = mt_integration_create(i->port, &i->record, (struct mt_val){0}, &c->err);
+    if (c->rc == MT_OK)
+        c->rc = mt_integration_update(i->port, &i->record, &c->err);
 }
 
 static void start_connecting(struct mt_instance *i);
@@ -90,6 +101,11 @@ static void connected(struct mt_job *job)
     } else if (c->rc == MT_EAUTH) {
         mt_err_context(&c->err, "%s", i->identifier);
         mt_service_end(s, EXIT_PORT, &c->err);
+    } else if (c->rc != MT_OK && mt_listener_is_once(i)) { /* a job that never ends would help nobody */
+        mt_log(MT_ERROR, "%s: Port does not answer: %s", i->identifier, c->err.text);
+        i->given_up = true;
+        i->once_code = EXIT_PORT;
+        mt_listener_resync_ended(i, 0);
     } else if (c->rc != MT_OK) {
         double wait = RETRY_S * (double)(1u << (i->attempts < 4 ? i->attempts : 4));
         i->attempts++;
@@ -137,6 +153,8 @@ void mt_instance_loaded(struct mt_instance *i)
     struct mt_err err;
     if (i->connected)
         mt_listener_start(i);
+    else if (i->given_up)
+        mt_listener_resync_ended(i, 0);
     else if (!i->port && mt_instance_connect(i, i->active->version, &err) != MT_OK)
         mt_service_end(i->service, EXIT_USAGE, &err);
 }
@@ -172,6 +190,7 @@ enum mt_rc mt_instance_connect(struct mt_instance *i, struct mt_version *version
     i->record = (struct mt_integration){.identifier = i->identifier,
                                         .type = i->type,
                                         .version = mt_config_version(config),
+                                        .destination = i->destination,
                                         .schedule = i->schedule};
     if (!embedded && mt_config_bool(config, "application.enable_http_logging")) {
         struct mt_shipping_options shipping = {.loop = s->place->loop,
@@ -228,11 +247,15 @@ void mt_instance_wish(struct mt_instance *i, struct mt_wish wish)
         i->wish.trigger = wish.trigger;
         free_wish(&wish);
     }
-    if (i->resync && i->aborted_whole && i->wish.kinds) {
+    if (i->resync && i->wish.kinds) { /* what the aborted one leaves undone is caught up */
         int64_t request = i->wish.request_us;
         const char *trigger = i->wish.trigger;
-        free_wish(&i->wish); /* what the aborted one left undone is caught up */
-        i->wish = (struct mt_wish){.trigger = trigger, .request_us = request};
+        if (i->resync_kinds) {
+            add_kinds(&i->wish, i->resync_kinds);
+        } else {
+            free_wish(&i->wish);
+            i->wish = (struct mt_wish){.trigger = trigger, .request_us = request};
+        }
     }
     if (i->resync) {
         mt_log(MT_INFO, "%s: a newer request (%s): the resync at work is aborted", i->identifier,
@@ -308,7 +331,7 @@ static void resync_done(void *ud, struct mt_resync *resync)
     struct mt_service *s = i->service;
     int code = mt_resync_code(resync);
     const char *result = code == 0 ? "complete" : code == ABORTED ? "aborted" : "failed";
-    double seconds = (double)(mt_wall_us() - i->resync_started_us) / 1e6;
+    double seconds = (double)(mt_now_ns() - i->resync_started_ns) / 1e9; /* the wall clock may jump */
     say_ended(i, resync, result, seconds);
     keep_report(i, resync, result, seconds);
     mt_status_measure(i, mt_resync_report(resync));
@@ -318,7 +341,9 @@ static void resync_done(void *ud, struct mt_resync *resync)
     i->resync = NULL;
     i->resyncs_done++;
     i->once_code = code;
-    i->aborted_whole = false;
+    i->unreported = mt_resync_unreported(resync);
+    free_kinds(i->resync_kinds);
+    i->resync_kinds = NULL;
     s->running--;
     mt_resync_free(resync);
     mt_generation_unref(i->resync_generation);
@@ -333,7 +358,7 @@ static void resync_done(void *ud, struct mt_resync *resync)
 void mt_instance_next(struct mt_instance *i)
 {
     struct mt_service *s = i->service;
-    if (!i->wishes || i->resync || s->ending || !i->connected)
+    if (!i->wishes || i->resync || s->ending || !i->connected || i->reporting)
         return;
     i->waiting = s->running >= s->most;
     if (i->waiting)
@@ -345,8 +370,10 @@ void mt_instance_next(struct mt_instance *i)
     if (wish.request_us)
         i->watermark_us = wish.request_us;
     i->resync_generation = mt_generation_ref(i->active);
+    i->active->source->ran = true;
     i->resync_started_us = mt_wall_us();
-    i->aborted_whole = !wish.kinds;
+    i->resync_started_ns = mt_now_ns();
+    i->resync_kinds = wish.kinds;
     s->running++;
     mt_log(MT_INFO, "resync of %s begins (%s%s%s)", i->identifier, wish.trigger, wish.kinds ? ", only " : "",
            wish.kinds ? wish.kinds[0] : "");
@@ -364,7 +391,6 @@ void mt_instance_next(struct mt_instance *i)
         .port_health = &i->health,
     };
     i->resync = mt_resync_start(&options, resync_done, i);
-    free_wish(&wish);
 }
 
 /* ---- making and unmaking ---- */
@@ -389,8 +415,8 @@ void mt_instance_free(struct mt_instance *i)
         return;
     mt_listener_stop(i);
     mt_reload_stop(i);
-    mt_timer_free(i->retry);
     free_wish(&i->wish);
+    free_kinds(i->resync_kinds);
     mt_generation_unref(i->resync_generation);
     mt_generation_unref(i->active);
     mt_port_free(i->port);

@@ -23,7 +23,10 @@ struct mt_service {
     const struct mt_service_options *options;
     struct mt_config *config; /* of the process */
     struct mt_place *place;
-    struct mt_pool *loaders; /* threads that load generations */
+    /* Threads that load generations; there while some are loading: what malloc keeps for a thread (the C
+     * library's cache, some 200 KB) goes with it, else that is what thousands of reloads leave behind. */
+    struct mt_pool *loaders;
+    unsigned loads;
     struct mt_pool *callers; /* threads that wait for Port: polls, heartbeats, logs */
     struct mt_metrics *metrics;
     struct mt_routes *routes;
@@ -78,9 +81,13 @@ struct mt_instance {
     const char *trigger;
     struct mt_generation *resync_generation;
     int64_t resync_started_us;
-    bool wishes, waiting; /* a resync is asked for; it waits for a slot */
+    uint64_t resync_started_ns;
+    char **resync_kinds;    /* of the one at work; NULL: all */
+    const char *unreported; /* the last resync's state, while Port could not be told it */
+    bool reporting;         /* a job tries it again */
+    bool given_up;          /* ONCE: Port did not answer */
+    bool wishes, waiting;   /* a resync is asked for; it waits for a slot */
     struct mt_wish wish;
-    bool aborted_whole; /* the resync that is being aborted was to cover all kinds */
     unsigned resyncs_done;
     char *last_resync; /* JSON */
     int once_code;
@@ -140,7 +147,9 @@ void mt_reload_stop(struct mt_instance *i);
 /* listener.c */
 void mt_listener_start(struct mt_instance *i); /* Port has accepted the credentials */
 void mt_listener_stop(struct mt_instance *i);
-void mt_listener_resync_ended(struct mt_instance *i, int64_t state_us);
+void mt_listener_reloaded(struct mt_instance *i);
+bool mt_listener_is_once(const struct mt_instance *i);
+void mt_listener_resync_ended(struct mt_instance *i, int64_t state_us); /* state_us: when it began */
 
 /* status.c */
 bool mt_status_ready(void *ud, struct mt_buf *why);

@@ -3,8 +3,9 @@
  * callers' threads.
  *
  * Differs from Ocean: the first resync takes place (R-LIS-06, its flaw R-LIS-07); Port is asked also while a
- * resync runs, so that a newer request aborts it; a schedule that fires while a resync is at work is left
- * out: one that takes longer than its interval would never end. */
+ * resync runs, so that a newer request aborts it; a request from between the begin and the end of a resync is
+ * newer than it, since the resync may have read the mapping before (R-LIS-09 takes the end); a schedule that
+ * fires while a resync is at work is left out: one that takes longer than its interval would never end. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -14,7 +15,7 @@
 
 static const struct mt_config *config_of(const struct mt_instance *i)
 {
-    return i->active->version->config;
+    return i->active ? i->active->version->config : i->record_version->config;
 }
 
 static bool is_type(const struct mt_instance *i, const char *type)
@@ -113,11 +114,13 @@ static void set_schedule(struct mt_instance *i)
     i->scheduled = seconds > 0 ? mt_service_timer(i->service, seconds, schedule_due, i) : NULL;
 }
 
-/* ---- heartbeats (A-MET-07, R-OBS-12) ---- */
+/* ---- heartbeats (A-MET-07, R-OBS-12), and states that Port could not be told ---- */
 
 struct beat {
     struct mt_job job;
     struct mt_instance *i;
+    const char *state; /* to report; NULL: a heartbeat */
+    bool taken;
     char event_id[MT_UUID_SIZE];
 };
 
@@ -127,7 +130,10 @@ static void beat(struct mt_job *job, unsigned worker)
 {
     struct beat *b = (struct beat *)job;
     (void)worker;
-    mt_integration_heartbeat(b->i->port, &b->i->record, b->event_id);
+    if (b->state)
+        b->taken = mt_integration_resync_ended(b->i->port, &b->i->record, b->state);
+    else
+        mt_integration_heartbeat(b->i->port, &b->i->record, b->event_id);
 }
 
 static void beaten(struct mt_job *job)
@@ -135,25 +141,30 @@ static void beaten(struct mt_job *job)
     struct beat *b = (struct beat *)job;
     struct mt_instance *i = b->i;
     mt_service_job_done(i->service);
-    i->beating = false;
+    i->beating = i->reporting = false;
+    if (b->state && b->taken)
+        i->unreported = NULL;
     free(b);
-    if (i->service->ending)
-        mt_service_look(i->service);
-    else
+    if (!i->service->ending)
         set_heartbeat(i);
+    mt_service_look(i->service); /* a resync may have waited for the report */
 }
 
 static void heartbeat_due(void *arg)
 {
     struct mt_instance *i = arg;
-    if (!i->resync || i->beating) {
+    const char *state = i->resync ? NULL : i->unreported;
+    if ((!i->resync && !state) || i->beating) {
         set_heartbeat(i);
         return;
     }
     struct beat *b = mt_alloc(sizeof *b);
     b->job = (struct mt_job){.work = beat, .done = beaten};
     b->i = i;
-    strcpy(b->event_id, mt_resync_event_id(i->resync));
+    b->state = state;
+    if (!state)
+        strcpy(b->event_id, mt_resync_event_id(i->resync));
+    i->reporting = state != NULL;
     i->beating = true;
     mt_service_submit(i->service, i->service->callers, &b->job);
 }
@@ -167,6 +178,21 @@ static void set_heartbeat(struct mt_instance *i)
 }
 
 /* ---- */
+
+bool mt_listener_is_once(const struct mt_instance *i)
+{
+    return is_type(i, "ONCE");
+}
+
+/* Polls and heartbeats take a new interval when they are due. */
+void mt_listener_reloaded(struct mt_instance *i)
+{
+    unsigned seconds = (unsigned)mt_config_int(config_of(i), "scheduled_resync_interval_seconds");
+    if (!i->heartbeat || is_type(i, "ONCE") || seconds == i->schedule.seconds)
+        return;
+    i->schedule = (struct mt_schedule){mt_wall_us(), seconds};
+    set_schedule(i);
+}
 
 void mt_listener_start(struct mt_instance *i)
 {
@@ -202,8 +228,8 @@ void mt_listener_resync_ended(struct mt_instance *i, int64_t state_us)
         return;
     for (size_t k = 0; k < s->count; k++) {
         struct mt_instance *other = s->instances[k];
-        if (!other->active || !is_type(other, "ONCE") || !other->resyncs_done || other->resync ||
-            other->wishes)
+        if (!other->active || !is_type(other, "ONCE") || !(other->resyncs_done || other->given_up) ||
+            other->resync || other->wishes)
             return;
     }
     int code = 0;
@@ -217,5 +243,6 @@ void mt_listener_stop(struct mt_instance *i)
     mt_timer_free(i->poll);
     mt_timer_free(i->scheduled);
     mt_timer_free(i->heartbeat);
-    i->poll = i->scheduled = i->heartbeat = NULL;
+    mt_timer_free(i->retry);
+    i->poll = i->scheduled = i->heartbeat = i->retry = NULL;
 }

@@ -32,7 +32,9 @@ static void load(struct mt_job *job, unsigned worker)
                                       .flags = s->options->flags,
                                       .number = l->number,
                                       .version = l->version,
-                                      .before = l->i->active};
+                                      .before = l->i->active,
+                                      .known = l->i->record_version,
+                                      .known_url = l->i->base_url};
     l->rc = mt_generation_load(&o, &l->generation, &l->err);
 }
 
@@ -96,6 +98,54 @@ static void name_instance(struct mt_instance *i)
     i->type = mt_strdup(mt_config_type(i->active->version->config));
 }
 
+struct closing {
+    struct mt_job job;
+    struct mt_service *s;
+    struct mt_generation *generation;
+};
+
+static void close_generation(struct mt_job *job, unsigned worker)
+{
+    (void)worker;
+    mt_generation_free(((struct closing *)job)->generation);
+}
+
+static void submit_load(struct mt_service *s, struct mt_job *job)
+{
+    if (!s->loads++)
+        s->loaders = mt_pool_new(s->place->loop, 0);
+    mt_service_submit(s, s->loaders, job);
+}
+
+static void load_done(struct mt_service *s)
+{
+    mt_service_job_done(s);
+    if (!--s->loads) {
+        mt_pool_free(s->loaders);
+        s->loaders = NULL;
+    }
+}
+
+static void closed(struct mt_job *job)
+{
+    struct mt_service *s = ((struct closing *)job)->s;
+    load_done(s);
+    free(job);
+    mt_service_look(s);
+}
+
+/* A state that never ran is closed beside the loop, on a thread like the one that made it. */
+static void release(struct mt_service *s, struct mt_generation *g)
+{
+    if (!g || g->refs > 1 || g->source->refs > 1 || g->source->ran) {
+        mt_generation_unref(g);
+        return;
+    }
+    struct closing *c = mt_alloc(sizeof *c);
+    *c = (struct closing){.job = {.work = close_generation, .done = closed}, .s = s, .generation = g};
+    submit_load(s, &c->job);
+}
+
 static void swap(struct mt_instance *i, struct mt_generation *next)
 {
     struct mt_generation *before = i->active;
@@ -108,7 +158,7 @@ static void swap(struct mt_instance *i, struct mt_generation *next)
         i->drain = mt_timer_new(i->service->place->loop,
                                 (uint64_t)mt_config_int(next->version->config, "reload.drain_seconds") * 1000,
                                 drained_too_long, i);
-    mt_generation_unref(before);
+    release(i->service, before);
     mt_metrics_observe(i->service->metrics, MT_METRIC_SWAP, mt_buckets_seconds,
                        (struct mt_label[]){{"integration", i->identifier}, {NULL, NULL}},
                        (double)(mt_now_ns() - started) /
@@ -138,14 +188,16 @@ static void resync_changes(struct mt_instance *i)
 
 /* ---- the end of a load ---- */
 
-static void count(struct mt_instance *i, const char *result, uint64_t started_ns)
+static void count(struct mt_instance *i, const char *result, uint64_t started_ns, bool first)
 {
     struct mt_label labels[] = {
         {"integration", i->identifier ? i->identifier : i->path}, {"result", result}, {NULL, NULL}};
     struct mt_metrics *m = i->service->metrics;
-    mt_metrics_add(m, MT_METRIC_RELOADS, labels, 1);
-    mt_metrics_observe(m, "moontide_reload_seconds", "From the begin of a load to its swap or refusal",
-                       mt_buckets_seconds, labels, (double)(mt_now_ns() - started_ns) / 1e9);
+    if (!first) {
+        mt_metrics_add(m, MT_METRIC_RELOADS, labels, 1);
+        mt_metrics_observe(m, MT_METRIC_RELOAD, mt_buckets_seconds, labels,
+                           (double)(mt_now_ns() - started_ns) / 1e9);
+    }
     if (i->active)
         mt_metrics_set(m, MT_METRIC_GENERATION,
                        (struct mt_label[]){{"integration", i->identifier}, {NULL, NULL}}, i->active->number);
@@ -203,10 +255,12 @@ static void take(struct load *l)
         swap(i, l->generation);
         i->reloads_done += !first;
         if (!first)
+            mt_listener_reloaded(i);
+        if (!first)
             mt_log(MT_INFO, "reloaded %s: %s (generation %u, %.0f ms)", i->name, i->active->changed,
                    l->number, ms);
     }
-    count(i, result, l->started_ns);
+    count(i, result, l->started_ns, first);
     struct mt_reload_waiter *waiters = i->waiters;
     i->waiters = NULL;
     answer(waiters, i, result, l->rc != MT_OK ? i->refused.error : NULL);
@@ -221,7 +275,6 @@ static void loaded(struct mt_job *job)
     struct load *l = (struct load *)job;
     struct mt_instance *i = l->i;
     struct mt_service *s = i->service;
-    mt_service_job_done(s);
     i->loading = false;
     if (s->ending) {
         mt_generation_free(l->generation);
@@ -239,6 +292,7 @@ static void loaded(struct mt_job *job)
         i->next_waiters = NULL;
         start_load(i, NULL);
     }
+    load_done(s);
     mt_service_look(s);
 }
 
@@ -251,7 +305,7 @@ static void start_load(struct mt_instance *i, struct mt_version *version)
     l->number = i->generations + 1;
     l->started_ns = mt_now_ns();
     i->loading = true;
-    mt_service_submit(i->service, i->service->loaders, &l->job);
+    submit_load(i->service, &l->job);
 }
 
 void mt_instance_reload(struct mt_instance *i, struct mt_version *version,

@@ -240,5 +240,5 @@ void mt_status_measure(struct mt_instance *i, struct mt_report *report)
         free(name);
     }
     set_count(i, "__reconciliation__", "delete", "deleted", (double)mt_report_deleted_count(report));
-    set_phase(i, "__runtime__", (double)(mt_wall_us() - i->resync_started_us) / 1e6, complete);
+    set_phase(i, "__runtime__", (double)(mt_now_ns() - i->resync_started_ns) / 1e9, complete);
 }

@@ -34,6 +34,8 @@ struct mt_resync {
     unsigned long long source_before; /* requests of earlier resyncs */
     int code;
     bool begun;
+    _Atomic int64_t state_us; /* of `running`, as Port answered */
+    const char *unreported;   /* see mt_resync_unreported */
     struct mt_err err;
     void (*done)(void *ud, struct mt_resync *r);
     void *ud;
@@ -169,6 +171,7 @@ static void run(struct mt_resync *r)
         r->begun = true;
         if (!plan)
             mt_integration_resync_started(s->port, &s->integration, s->started_us);
+        atomic_store(&r->state_us, s->integration.state_us);
         run_steps(s);
     } else if (rc != MT_ECANCELED) {
         mt_report_error(s->report, NULL, r->err.text); /* printed by the caller */
@@ -179,7 +182,8 @@ static void run(struct mt_resync *r)
     const char *state = aborted ? "aborted" : failed ? "failed" : "completed";
     if (r->begun && !plan) {
         mt_port_ignore_cancel(s->port);
-        mt_integration_resync_ended(s->port, &s->integration, state);
+        if (!mt_integration_resync_ended(s->port, &s->integration, state))
+            r->unreported = state;
         mt_metrics_end(s, state);
     }
     r->code = aborted                                                               ? aborted
@@ -347,8 +351,14 @@ struct mt_resync *mt_resync_start(const struct mt_resync_options *options,
 void mt_resync_abort(struct mt_resync *r, int code)
 {
     int none = 0;
-    if (atomic_compare_exchange_strong(&r->s.aborted, &none, code))
-        mt_session_cancel(&r->s);
+    if (!atomic_compare_exchange_strong(&r->s.aborted, &none, code))
+        return;
+    /* Not mt_session_cancel: what it posts would come after a `finish` that waits already, and so after the
+     * record is freed. */
+    atomic_store(&r->s.canceled, true);
+    mt_http_kick(r->s.http);
+    if (r->s.run)
+        mt_run_cancel(r->s.run);
 }
 
 int mt_resync_code(const struct mt_resync *r)
@@ -373,7 +383,12 @@ const char *mt_resync_event_id(const struct mt_resync *r)
 
 int64_t mt_resync_state_us(const struct mt_resync *r)
 {
-    return r->s.integration.state_us;
+    return r->state_us;
+}
+
+const char *mt_resync_unreported(const struct mt_resync *r)
+{
+    return r->unreported;
 }
 
 void mt_resync_free(struct mt_resync *r)

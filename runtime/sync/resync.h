@@ -39,8 +39,10 @@ int mt_resync_code(const struct mt_resync *r); /* the exit code of `moontide res
 const struct mt_err *mt_resync_err(const struct mt_resync *r); /* why nothing was begun; rc MT_OK: it was */
 struct mt_report *mt_resync_report(struct mt_resync *r);       /* also while it runs */
 const char *mt_resync_event_id(const struct mt_resync *r);
-int64_t
-mt_resync_state_us(const struct mt_resync *r); /* when Port says that its state was set; 0: it did not say */
-void mt_resync_free(struct mt_resync *r);      /* after done was called, or inside */
+/* When Port says that it began to run; 0: it did not say. */
+int64_t mt_resync_state_us(const struct mt_resync *r);
+/* The last state, where Port could not be told it and still believes in `running`; else NULL. After done. */
+const char *mt_resync_unreported(const struct mt_resync *r);
+void mt_resync_free(struct mt_resync *r); /* after done was called, or inside */
 
 #endif

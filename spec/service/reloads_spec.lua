@@ -40,7 +40,8 @@ describe("ten thousand reloads, half of them broken, during a resync", function(
     local quick = run:metric 'moontide_swap_seconds_bucket{integration="my-demo-integration",le="0.005"}'
     assert.is_true(swaps >= 5000)
     assert.is_true(quick / swaps >= 0.99, ("%d of %d swaps within 5 ms"):format(quick, swaps))
-    assert.is_true(growth <= 0.05, ("RssAnon grew from %d to %d kB"):format(seen.early, seen.late))
+    -- What the resync's own threads come to hold meanwhile is in it: about 300 kB. Leaks of 52 bytes a reload are found.
+    assert.is_true(seen.late - seen.early <= 512, ("RssAnon grew from %d to %d kB"):format(seen.early, seen.late))
     assert.are.equal(0, run:stop())
     api:stop "KILL"
     port:stop()

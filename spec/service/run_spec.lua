@@ -209,7 +209,7 @@ describe("moontide run", function()
       await_stalled(run)
       api:fault {}
       assert.are.equal(200, support.request("POST", run.public .. "/resync").status)
-      port:await_states((states .. " running aborted running completed"):gsub("^ ", ""))
+      port:await_states(((states .. " running aborted running completed"):gsub("^ ", "")))
       assert.are.equal(50, sync.count(port:entities()))
       assert.are.equal(0, run:stop())
     end))
