@@ -58,8 +58,8 @@ enum mt_rc mt_frame_check(struct mt_slice bytes, uint64_t most, struct mt_err *e
 {
     const unsigned char *p = (const unsigned char *)bytes.p, *end = p + bytes.n;
     uint64_t total = 0;
-    size_t length;
-    bool sum, last = false;
+    size_t length = 0;
+    bool sum = false, last = false;
     if (bytes.n <= MAGIC_BYTES)
         return bytes.n && memcmp(p, "\x28\xB5\x2F\xFD", bytes.n) != 0
                    ? mt_fail(err, MT_EDATA, "it is no packed bundle: it does not begin as zstd does")
