@@ -141,7 +141,7 @@ enum mt_rc mt_http_wait(struct mt_http *http, const struct mt_http_request *req,
 void mt_http_kick(struct mt_http *http);
 
 /* Retry-After, x-ratelimit-*, ratelimit-*: milliseconds that the answer asks to wait, from its headers; -1:
- * none. Exposed for tests. */
+ * none. wall_us: now, unless the answer's Date tells otherwise by more than a minute. Exposed for tests. */
 int64_t mt_http_announced_wait_ms(const struct mt_http_response *res, int64_t wall_us);
 
 /* libcurl with its TLS backend, libevent. */

@@ -5,7 +5,7 @@
  * from X-RateLimit-Reset and X-Rate-Limit-Reset (epoch or seconds), from RateLimit-Reset and RateLimit (IETF
  * draft, seconds). The limit headers count only when the limit is used up or the status says so: servers send
  * them with every answer. A moment that has passed asks for nothing (A-NET-09): clocks differ, and resending
- * at once would use up the retries. */
+ * at once would use up the retries. A clock of ours that is far off is not asked: see now_of. */
 #include <stdlib.h>
 #include <strings.h>
 
@@ -20,6 +20,7 @@ enum {
 
 #define EPOCH_FROM 1e9     /* September 2001: larger numbers are moments, smaller ones are seconds to wait */
 #define EPOCH_MS_FROM 1e11 /* moments in milliseconds */
+#define CLOCK_OFF_US (60 * 1000000ll)
 
 /* ---- headers ---- */
 
@@ -108,12 +109,25 @@ static bool is_limited(const struct mt_http_response *res)
     return res->status == 429 || is_exhausted(res) || (res->status == 403 && !remaining(res, &left));
 }
 
+/* A moment is told by the clock of who tells it, which the answer's Date shows (RFC 9110 section 6.6.1). It
+ * counts only where ours is clearly off: it has whole seconds. */
+static int64_t now_of(const struct mt_http_response *res, int64_t wall_us)
+{
+    struct mt_slice value;
+    int64_t date_us;
+    if (mt_http_header(res, "date", &value) && mt_http_date_parse(value, &date_us) == MT_OK &&
+        llabs(date_us - wall_us) > CLOCK_OFF_US)
+        return date_us;
+    return wall_us;
+}
+
 int64_t mt_http_announced_wait_ms(const struct mt_http_response *res, int64_t wall_us)
 {
     static const char *const names[] = {"x-ratelimit-reset", "x-rate-limit-reset", "ratelimit-reset"};
     struct mt_slice value;
     int64_t ms = -1;
     double n;
+    wall_us = now_of(res, wall_us);
     if (mt_http_header(res, "retry-after", &value) && (ms = wait_of(value, wall_us)) >= 0)
         return ms;
     if (!is_limited(res))

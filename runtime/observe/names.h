@@ -53,6 +53,15 @@
 #define MT_METRIC_RESYNCS "moontide_resyncs_total", "Resyncs by their result"
 /* {integration}: gauge */
 #define MT_METRIC_GENERATION "moontide_generation", "Number of the generation at work"
+/* {integration,reason}: reason busy, io, invalid; counter */
+#define MT_METRIC_STATE                                                                                      \
+    "moontide_state_file_failures_total", "Resyncs whose records the state file did not take"
+/* counter */
+#define MT_METRIC_DAMAGED                                                                                    \
+    "moontide_state_file_damaged_total", "Damaged state files that were moved aside and begun anew"
+/* {direction}: direction forward, back; counter */
+#define MT_METRIC_CLOCK                                                                                      \
+    "moontide_clock_jumps_total", "Times that the wall clock was set while the process ran"
 /* {listener,reason}: listener public, admin; counter */
 #define MT_METRIC_REFUSED "moontide_refused_requests_total", "Requests that a listener refused"
 

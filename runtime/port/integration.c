@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "net/url.h"
 
-enum { BODY_MAX = 64 * 1024 * 1024 };
+enum { BODY_MAX = 64 * 1024 * 1024, CLOCK_SET_US = 2000000 /* more than a leap second */ };
 
 /* "/integration/{id}SUFFIX", each segment escaped (A-COM-10). */
 static char *path_of(const struct mt_integration *i, const char *suffix)
@@ -219,20 +219,20 @@ static void report(struct mt_port *port, const char *what, const char *method, c
 
 /* ---- the state of the resync ---- */
 
-int64_t mt_schedule_next(const struct mt_schedule *schedule, int64_t now_us)
+int64_t mt_schedule_next(const struct mt_schedule *schedule)
 {
-    int64_t interval = (int64_t)schedule->seconds * 1000000;
-    if (!interval)
+    if (!schedule->every_ns)
         return 0;
-    if (now_us < schedule->start_us) /* the wall clock was set back */
-        return schedule->start_us;
-    return schedule->start_us + ((now_us - schedule->start_us) / interval + 1) * interval;
+    const uint64_t now = mt_now_ns(), every = schedule->every_ns;
+    const uint64_t left =
+        now < schedule->due_ns ? schedule->due_ns - now : every - (now - schedule->due_ns) % every;
+    return mt_wall_us() + (int64_t)(left / 1000);
 }
 
 static void put_schedule(struct mt_buf *body, const struct mt_integration *i)
 {
     char when[MT_ISO_SIZE];
-    int64_t next = mt_schedule_next(&i->schedule, mt_wall_us());
+    int64_t next = mt_schedule_next(&i->schedule);
     if (next)
         mt_buf_printf(body, ",\"nextResync\":\"%s\",\"intervalInMinuets\":%u}", mt_iso_format(next, when),
                       (i->schedule.seconds + 59) / 60); /* A-INT-18 */
@@ -255,9 +255,12 @@ static bool patch_state(struct mt_port *port, struct mt_integration *i, struct m
     return taken;
 }
 
-void mt_integration_resync_started(struct mt_port *port, struct mt_integration *i, int64_t started_us)
+void mt_integration_resync_started(struct mt_port *port, struct mt_integration *i, int64_t started_us,
+                                   uint64_t started_ns)
 {
     char when[MT_ISO_SIZE];
+    i->started_us = started_us;
+    i->started_ns = started_ns;
     struct mt_buf body;
     mt_buf_init(&body, BODY_MAX);
     mt_buf_printf(&body, "{\"status\":\"running\",\"lastResyncEnd\":null,\"lastResyncStart\":\"%s\"",
@@ -272,8 +275,11 @@ bool mt_integration_resync_ended(struct mt_port *port, struct mt_integration *i,
     char when[MT_ISO_SIZE];
     struct mt_buf body;
     mt_buf_init(&body, BODY_MAX);
+    const int64_t now = mt_wall_us(), began = now - (int64_t)((mt_now_ns() - i->started_ns) / 1000);
     mt_buf_printf(&body, "{\"status\":\"%s\",\"lastResyncEnd\":\"%s\"", status,
-                  mt_iso_format(mt_wall_us(), when)); /* A-INT-17 */
+                  mt_iso_format(now, when)); /* A-INT-17 */
+    if (i->started_us && llabs(began - i->started_us) > CLOCK_SET_US)
+        mt_buf_printf(&body, ",\"lastResyncStart\":\"%s\"", mt_iso_format(began, when));
     put_schedule(&body, i);
     bool taken = patch_state(port, i, &body);
     mt_buf_fini(&body);

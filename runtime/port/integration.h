@@ -8,18 +8,21 @@
 /* The version of Ocean whose protocol is spoken: reported where Ocean reports its own. */
 #define MT_OCEAN_VERSION "0.48.12"
 
-/* A resync every interval from start on (R-ST-02); seconds 0: none. Port is told minutes, rounded up. */
+/* A resync at due_ns and every interval after it (R-ST-02), by the monotonic clock: a wall clock that jumps
+ * moves none. seconds 0: none. Port is told minutes, rounded up. */
 struct mt_schedule {
-    int64_t start_us;
+    uint64_t due_ns, every_ns; /* every_ns: the interval, shorter than `seconds` on the fast clock of tests */
     unsigned seconds;
 };
-/* The smallest start + k * interval after now; 0: there is no schedule. */
-int64_t mt_schedule_next(const struct mt_schedule *schedule, int64_t now_us);
+/* When the next one is due, by the wall clock as it goes now; 0: there is no schedule. */
+int64_t mt_schedule_next(const struct mt_schedule *schedule);
 
 struct mt_integration {
     const char *identifier, *type, *version;
     const char *destination; /* URL for resync requests (R-LIS-12); NULL: Port is asked */
     struct mt_schedule schedule;
+    int64_t started_us; /* of the resync whose begin Port was told, by either clock; 0: of none */
+    uint64_t started_ns;
     _Atomic int64_t state_us; /* updatedAt of the resync state as Port last answered (A-INT-19); 0: never */
     struct mt_doc *doc;       /* {"integration":{…}} as Port last answered; NULL: it does not exist */
 };
@@ -41,8 +44,10 @@ void mt_integration_fini(struct mt_integration *i);
 bool mt_integration_member(const struct mt_integration *i, const char *dotted, struct mt_val *out);
 
 /* Reports; what goes wrong is logged and never decides (A-INT-19, A-MET-06, A-EX-04). ended: false when Port
- * did not take it. */
-void mt_integration_resync_started(struct mt_port *port, struct mt_integration *i, int64_t started_us);
+ * did not take it; the begin is told anew when the wall clock was set since, so that Port sees the time it
+ * took. */
+void mt_integration_resync_started(struct mt_port *port, struct mt_integration *i, int64_t started_us,
+                                   uint64_t started_ns);
 bool mt_integration_resync_ended(struct mt_port *port, struct mt_integration *i, const char *status);
 /* A process is alive and resyncs (A-MET-07). */
 void mt_integration_heartbeat(struct mt_port *port, const struct mt_integration *i, const char *event_id);

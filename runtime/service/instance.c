@@ -43,23 +43,20 @@ struct connecting {
     bool orphan;
 };
 
-/* A resync that Port believes to be running while nobody here holds its lock: its process was killed. */
+/* A resync that Port believes to be running while nobody here holds its lock: its process was killed. The
+ * state file itself is not opened: also one that is locked, full or damaged must not hold the report up. */
 static bool is_orphan(struct mt_instance *i)
 {
     struct mt_val status;
-    struct mt_state *state = NULL;
     const struct mt_config *config = i->record_version->config;
-    const char *path = mt_config_text(config, "state_file");
     if (!mt_integration_member(&i->record, "resyncState.status", &status) ||
         !mt_slice_is(mt_val_string(status), "running"))
         return false;
-    struct mt_state_options o = {.path = path,
+    struct mt_state_options o = {.path = mt_config_text(config, "state_file"),
                                  .base_url = mt_config_embedded(config) ? "embedded" : i->base_url,
                                  .type = i->type,
                                  .identifier = i->identifier};
-    bool alone = mt_make_parent(path, NULL) == MT_OK && mt_state_open(&o, &state, NULL) == MT_OK;
-    mt_state_close(state);
-    return alone;
+    return mt_state_check_lock(&o, NULL) == MT_OK;
 }
 
 static void connect(struct mt_job *job, unsigned worker)
@@ -185,8 +182,7 @@ enum mt_rc mt_instance_connect(struct mt_instance *i, struct mt_version *version
     };
     i->port = mt_port_new(&o);
     i->destination = destination_of(i, config);
-    i->schedule = (struct mt_schedule){s->started_us,
-                                       (unsigned)mt_config_int(config, "scheduled_resync_interval_seconds")};
+    i->schedule = mt_listener_schedule(i);
     i->record = (struct mt_integration){.identifier = i->identifier,
                                         .type = i->type,
                                         .version = mt_config_version(config),
@@ -350,6 +346,7 @@ static void resync_done(void *ud, struct mt_resync *resync)
     i->resync_generation = NULL;
     mt_timer_free(i->drain);
     i->drain = NULL;
+    mt_service_measure(s);
     malloc_trim(0); /* a resync's peak is not what a service should hold while it waits */
     mt_listener_resync_ended(i, state_us);
     mt_service_look(s);

@@ -36,6 +36,8 @@ struct mt_service {
     unsigned jobs;          /* on loaders and callers, of all instances */
     double speed;           /* of the clock of schedules; 1 but in tests */
     int64_t started_us;
+    int64_t clock_us;          /* the wall clock less the monotonic one, as last looked at */
+    unsigned damaged;          /* state files that the metrics count */
     struct mt_timer *deadline; /* of the drain */
     struct mt_timer *flush;    /* of coalesced log lines */
     unsigned shipping;         /* that are not ended yet */
@@ -120,6 +122,9 @@ void mt_service_job_done(struct mt_service *s); /* first in every done */
 void mt_service_end(struct mt_service *s, int code, const struct mt_err *err);
 void mt_service_look(
     struct mt_service *s); /* something came to its end: is all of it over, can another begin? */
+/* What happens beside the loop, into the metrics: that the wall clock was set (which is also said), that
+ * state files were damaged. Every 10 s, and where somebody looks. */
+void mt_service_measure(struct mt_service *s);
 /* A timer of the injected clock. */
 struct mt_timer *mt_service_timer(struct mt_service *s, double seconds, void (*fn)(void *arg), void *arg);
 
@@ -147,6 +152,7 @@ void mt_reload_stop(struct mt_instance *i);
 /* listener.c */
 void mt_listener_start(struct mt_instance *i); /* Port has accepted the credentials */
 void mt_listener_stop(struct mt_instance *i);
+struct mt_schedule mt_listener_schedule(const struct mt_instance *i); /* as configured, beginning now */
 void mt_listener_reloaded(struct mt_instance *i);
 bool mt_listener_is_once(const struct mt_instance *i);
 void mt_listener_resync_ended(struct mt_instance *i, int64_t state_us); /* state_us: when it began */

@@ -98,6 +98,10 @@ static void set_schedule(struct mt_instance *i);
 static void schedule_due(void *arg)
 {
     struct mt_instance *i = arg;
+    const uint64_t now = mt_now_ns();
+    do
+        i->schedule.due_ns += i->schedule.every_ns;
+    while (i->schedule.due_ns <= now);
     if (i->resync || i->wishes)
         mt_log(MT_WARN, "%s: the scheduled resync is left out, the one before it is still at work",
                i->identifier);
@@ -106,12 +110,23 @@ static void schedule_due(void *arg)
     set_schedule(i);
 }
 
-/* By the monotonic clock: a wall clock that jumps moves nothing. */
+/* The timer of the next one; from its own time on, so that late timers do not add up. */
 static void set_schedule(struct mt_instance *i)
 {
-    double seconds = (double)mt_config_int(config_of(i), "scheduled_resync_interval_seconds");
+    const uint64_t now = mt_now_ns();
     mt_timer_free(i->scheduled);
-    i->scheduled = seconds > 0 ? mt_service_timer(i->service, seconds, schedule_due, i) : NULL;
+    i->scheduled = NULL;
+    if (!i->schedule.every_ns)
+        return;
+    const uint64_t left = i->schedule.due_ns > now ? i->schedule.due_ns - now : 0;
+    i->scheduled = mt_timer_new(i->service->place->loop, (left + 999999) / 1000000, schedule_due, i);
+}
+
+struct mt_schedule mt_listener_schedule(const struct mt_instance *i)
+{
+    const int64_t seconds = mt_config_int(config_of(i), "scheduled_resync_interval_seconds");
+    const uint64_t every = (uint64_t)((double)seconds * 1e9 / i->service->speed);
+    return (struct mt_schedule){mt_now_ns() + every, every, (unsigned)seconds};
 }
 
 /* ---- heartbeats (A-MET-07, R-OBS-12), and states that Port could not be told ---- */
@@ -162,7 +177,9 @@ static void heartbeat_due(void *arg)
     b->job = (struct mt_job){.work = beat, .done = beaten};
     b->i = i;
     b->state = state;
-    if (!state)
+    if (state)
+        i->record.schedule = i->schedule; /* which a reload may have changed */
+    else
         strcpy(b->event_id, mt_resync_event_id(i->resync));
     i->reporting = state != NULL;
     i->beating = true;
@@ -190,7 +207,7 @@ void mt_listener_reloaded(struct mt_instance *i)
     unsigned seconds = (unsigned)mt_config_int(config_of(i), "scheduled_resync_interval_seconds");
     if (!i->heartbeat || is_type(i, "ONCE") || seconds == i->schedule.seconds)
         return;
-    i->schedule = (struct mt_schedule){mt_wall_us(), seconds};
+    i->schedule = mt_listener_schedule(i);
     set_schedule(i);
 }
 
@@ -206,6 +223,7 @@ void mt_listener_start(struct mt_instance *i)
         mt_instance_wish(i, (struct mt_wish){.trigger = "once"});
         return;
     }
+    i->schedule = mt_listener_schedule(i);
     set_schedule(i);
     if (is_type(i, "POLLING")) {
         if (mt_config_bool(config_of(i), "event_listener.resync_on_start"))

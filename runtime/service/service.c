@@ -12,9 +12,18 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "net/signal.h"
+#include "observe/names.h"
 #include "service/instance.h"
+#include "state/state.h"
 
-enum { EXIT_FAILED = 1, EXIT_USAGE = 2, CALLERS = 4, FLUSH_S = 10, ANSWER_MAX = 1 << 20 };
+enum {
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    CALLERS = 4,
+    FLUSH_S = 10,
+    ANSWER_MAX = 1 << 20,
+    CLOCK_SET_S = 2 /* more than a leap second */
+};
 #define SHIPPING_S 2.0 /* for the last log lines */
 
 extern char **environ;
@@ -37,9 +46,35 @@ struct mt_timer *mt_service_timer(struct mt_service *s, double seconds, void (*f
     return mt_timer_new(s->place->loop, (uint64_t)(seconds * 1000 / s->speed), fn, arg);
 }
 
+/* Timers, deadlines and durations are monotonic: nothing is moved. What names moments follows. */
+static void look_at_clock(struct mt_service *s)
+{
+    const int64_t clock = mt_wall_us() - (int64_t)(mt_now_ns() / 1000), moved = clock - s->clock_us;
+    if (llabs(moved) < CLOCK_SET_S * 1000000ll)
+        return;
+    s->clock_us = clock;
+    mt_metrics_add(s->metrics, MT_METRIC_CLOCK,
+                   (struct mt_label[]){{"direction", moved > 0 ? "forward" : "back"}, {NULL, NULL}}, 1);
+    mt_log(MT_WARN,
+           "the wall clock was set %s by %.0f s%s: resyncs and their schedule go on by the time that passed; "
+           "the times of log lines, of /status and of reports to Port follow the new clock",
+           moved > 0 ? "forward" : "back", (double)llabs(moved) / 1e6,
+           moved > 0 ? ", or the machine slept" : "");
+}
+
+void mt_service_measure(struct mt_service *s)
+{
+    const unsigned damaged = mt_state_damaged_count();
+    if (damaged > s->damaged)
+        mt_metrics_add(s->metrics, MT_METRIC_DAMAGED, NULL, damaged - s->damaged);
+    s->damaged = damaged;
+    look_at_clock(s);
+}
+
 static void flush_due(void *arg)
 {
     struct mt_service *s = arg;
+    mt_service_measure(s);
     mt_log_flush();
     mt_timer_free(s->flush);
     s->flush = mt_timer_new(s->place->loop, FLUSH_S * 1000, flush_due, s);
@@ -366,12 +401,14 @@ int mt_service_run(const struct mt_service_options *options, struct mt_err *err)
     s->options = options;
     s->speed = clock_speed();
     s->started_us = mt_wall_us();
+    s->clock_us = s->started_us - (int64_t)(mt_now_ns() / 1000);
     s->instances = mt_alloc((options->count + 1) * sizeof(struct mt_instance *));
     enum mt_rc rc = mt_config_load(NULL, environ, &options->flags, &s->config, err);
     if (rc != MT_OK)
         goto out;
     mt_log_json(strcmp(mt_config_text(s->config, "log.format"), "json") == 0);
     s->most = (unsigned)mt_config_int(s->config, "max_concurrent_resyncs");
+    mt_config_set_engine(s->config);
     s->metrics = mt_metrics_new();
     s->place = mt_place_new((unsigned)mt_config_int(s->config, "process_in_queue_max_workers"),
                             mt_config_text(s->config, "state_file"), false);

@@ -145,7 +145,7 @@ static void put_instance(struct mt_buf *out, struct mt_instance *i)
     mt_buf_putc(out, ',');
     put_text(out, "kind", kind_of(i));
     mt_buf_printf(out, "},\"last_resync\":%s,", i->last_resync ? i->last_resync : "null");
-    put_time(out, "next_resync", mt_schedule_next(&i->schedule, mt_wall_us()));
+    put_time(out, "next_resync", i->scheduled ? mt_schedule_next(&i->schedule) : 0);
     mt_buf_printf(out, ",\"reloads\":{\"done\":%u,\"refused\":%u}}", i->reloads_done, i->reloads_refused);
 }
 
@@ -153,6 +153,7 @@ void mt_status_put(void *ud, struct mt_buf *out)
 {
     struct mt_service *s = ud;
     struct mt_buf why;
+    mt_service_measure(s); /* what this tells and the log agree */
     mt_buf_init(&why, 8192);
     bool ready = mt_status_ready(s, &why);
     mt_buf_printf(out, "{\"version\":\"%s\",\"pid\":%d,", MT_VERSION, (int)getpid());

@@ -3,9 +3,12 @@
  * Called by store.c (on the thread that opens a state) and kv.c (on its own). */
 #include "state/file.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,10 +18,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-enum { VERSION = 2, BUSY_MS = 5000, AGAIN_MS = 20 };
+enum { VERSION = 2, BUSY_MS = MT_FILE_BUSY_MS, AGAIN_MS = 20 };
 
 /* Of two threads that find one file damaged, the second must not move the new one aside. */
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
+
+static atomic_uint damaged_files;
 
 /* Texts of resources and scopes are few and long, entities many: pairs hold small ids. A pair is one row of
  * about 40 bytes. */
@@ -77,6 +82,20 @@ static const char *shown(const struct mt_file *file)
     return file->path ? file->path : "(in memory)";
 }
 
+/* What the system said to the last read or write that failed; 0: unknown. SQLite's own word for a quota or a
+ * limit on files is "disk I/O error" only, and a commit that fails leaves no number at the connection. */
+static int find_cause(sqlite3 *db)
+{
+    int cause = sqlite3_system_errno(db);
+    sqlite3_file *log = NULL;
+    if (!cause && sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK && log &&
+        log->pMethods)
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &cause);
+    if (!cause)
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &cause);
+    return cause;
+}
+
 enum mt_rc mt_file_failed(const struct mt_file *file, const char *what, struct mt_err *err)
 {
     char holder[96] = "another program (a backup, a shell of sqlite3, a stopped moontide)";
@@ -89,12 +108,17 @@ enum mt_rc mt_file_failed(const struct mt_file *file, const char *what, struct m
                        "another file with --state",
                        shown(file), what, BUSY_MS / 1000, holder);
     }
-    const char *mend = code == SQLITE_FULL       ? ": make room there, or give another file with --state"
+    const int cause = code == SQLITE_IOERR ? find_cause(file->db) : 0;
+    const bool full = code == SQLITE_FULL || cause == ENOSPC || cause == EDQUOT;
+    const char *mend = full             ? ": make room there, or give another file with --state"
+                       : cause == EFBIG ? ": let this process write larger files (ulimit -f), or give "
+                                          "another file with --state"
                        : code == SQLITE_READONLY ? ": let this user write the file and its folder, or give "
                                                    "another file with --state"
                        : code == SQLITE_CANTOPEN ? ": is its folder there, and may this user write it?"
                                                  : "";
-    return mt_fail(err, MT_EIO, "state file %s: %s: %s%s", shown(file), what, sqlite3_errmsg(file->db), mend);
+    return mt_fail(err, MT_EIO, "state file %s: %s: %s%s%s%s%s", shown(file), what, sqlite3_errmsg(file->db),
+                   cause ? " (" : "", cause ? strerror(cause) : "", cause ? ")" : "", mend);
 }
 
 enum mt_rc mt_file_execute(struct mt_file *file, const char *sql, struct mt_err *err)
@@ -273,6 +297,7 @@ static enum mt_rc move_aside(struct mt_file *file, struct mt_err *err)
                "state file %s is damaged; it was moved to %s and a new one is begun: this costs time, no "
                "entity; what scripts kept with tide.kv is gone",
                file->path, aside);
+        atomic_fetch_add(&damaged_files, 1);
     } else {
         rc =
             mt_fail(err, MT_EIO, "state file %s is damaged and cannot be moved aside: delete it", file->path);
@@ -306,6 +331,16 @@ enum mt_rc mt_file_open(struct mt_file *file, const char *path, bool readonly, s
     if (rc != MT_OK)
         mt_file_close(file);
     return rc;
+}
+
+void mt_file_wait(struct mt_file *file, unsigned ms)
+{
+    sqlite3_busy_timeout(file->db, (int)ms);
+}
+
+unsigned mt_file_damaged_count(void)
+{
+    return atomic_load(&damaged_files);
 }
 
 void mt_file_close(struct mt_file *file)

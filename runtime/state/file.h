@@ -25,6 +25,10 @@ struct mt_file {
  * nothing to close. */
 enum mt_rc mt_file_open(struct mt_file *file, const char *path, bool readonly, struct mt_err *err);
 void mt_file_close(struct mt_file *file); /* also one that was closed already */
+/* How long a call waits for a lock; MT_FILE_BUSY_MS at first. */
+enum { MT_FILE_BUSY_MS = 5000 };
+void mt_file_wait(struct mt_file *file, unsigned ms);
+unsigned mt_file_damaged_count(void); /* how many were moved aside in the life of this process */
 
 /* Is what the path names still what was opened? False: removed, or moved aside and begun anew. */
 bool mt_file_is_current(const struct mt_file *file);

@@ -140,9 +140,26 @@ enum mt_rc mt_state_check_lock(const struct mt_state_options *o, struct mt_err *
     return rc;
 }
 
+unsigned mt_state_damaged_count(void)
+{
+    return mt_file_damaged_count();
+}
+
 struct mt_library mt_state_library(void)
 {
     return (struct mt_library){"SQLite", SQLITE_VERSION, sqlite3_libversion(), NULL};
+}
+
+static enum mt_rc lock_failed(const struct mt_state *s, const char *what, int cause, struct mt_err *err)
+{
+    const char *mend = cause == ENOSPC || cause == EDQUOT ? "make room there, or"
+                       : cause == EACCES || cause == EPERM || cause == EROFS
+                           ? "let this user write its folder, or"
+                           : "mend that, or";
+    return mt_fail(err, MT_EIO,
+                   "the lock file %s of the state file cannot be %s: %s: %s give another state "
+                   "file with --state",
+                   s->lock_path, what, strerror(cause), mend);
 }
 
 static enum mt_rc take_lock(struct mt_state *s, const struct mt_state_options *o, struct mt_err *err)
@@ -151,14 +168,15 @@ static enum mt_rc take_lock(struct mt_state *s, const struct mt_state_options *o
     s->lock_path = lock_path_of(o);
     s->lock_file = open(s->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (s->lock_file < 0)
-        return mt_fail(err, MT_EIO, "cannot make the lock file %s: %s", s->lock_path, strerror(errno));
+        return lock_failed(s, "made", errno, err);
     if (flock(s->lock_file, LOCK_EX | LOCK_NB) != 0)
         return held(s->lock_file, o, err);
     int n = snprintf(text, sizeof text, "process %ld since %s\n", (long)getpid(),
                      mt_iso_format(mt_wall_us(), when));
-    if (ftruncate(s->lock_file, 0) != 0 || pwrite(s->lock_file, text, (size_t)n, 0) != n)
-        return mt_fail(err, MT_EIO, "cannot write the lock file %s: %s", s->lock_path, strerror(errno));
-    return MT_OK;
+    if (ftruncate(s->lock_file, 0) != 0)
+        return lock_failed(s, "written", errno, err);
+    errno = ENOSPC; /* what a short write means */
+    return pwrite(s->lock_file, text, (size_t)n, 0) == n ? MT_OK : lock_failed(s, "written", errno, err);
 }
 
 enum mt_rc mt_state_open(const struct mt_state_options *o, struct mt_state **out, struct mt_err *err)

@@ -24,6 +24,8 @@ struct mt_state_options {
 enum mt_rc mt_state_open(const struct mt_state_options *options, struct mt_state **out, struct mt_err *err);
 /* Would the lock be granted now? MT_EBUSY as above. Makes no file. */
 enum mt_rc mt_state_check_lock(const struct mt_state_options *options, struct mt_err *err);
+/* How many damaged files were moved aside in the life of this process, also for tide.kv. Any thread. */
+unsigned mt_state_damaged_count(void);
 struct mt_library mt_state_library(void);
 void mt_state_close(struct mt_state *s); /* commits what is queued */
 

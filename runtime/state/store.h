@@ -9,6 +9,7 @@ struct mt_store {
     struct mt_file file;
     int64_t identity, run;
     bool incomplete; /* a record of this run could not be written */
+    bool impatient;  /* the last write waited for a lock in vain */
     sqlite3_stmt *add, *pairs, *forget, *stale, *name, *add_name, *spill, *spilled;
 };
 

@@ -312,8 +312,8 @@ static void run_chunk(struct mt_work *work)
     /* The record goes first: an entity that is in Port and not in the record of the resource that produced it
      * could be taken for another's, and deleted, after a kill -9 between the two. The commit costs about a
      * millisecond a chunk. */
-    if (changes && mt_state_flush(s->state, &err) != MT_OK && !atomic_exchange(&s->record_broken, true))
-        mt_session_error(s, NULL, "the record of what produced what could not be written: %s", err.text);
+    if (changes && mt_state_flush(s->state, &err) != MT_OK)
+        mt_session_record_broken(s, &err);
     mt_apply_bulk(s, c->entities[0]->blueprint, changed, changes);
     for (size_t i = 0; i < changes && !atomic_load(&s->canceled); i++)
         count_row(c, (struct row *)changed[i]);

@@ -147,7 +147,7 @@ void mt_metrics_end(struct mt_session *s, const char *state)
         return;
     char *text =
         mt_format("{\"phase\":{\"resync\":{\"duration_seconds\":%.6f,\"success\":%.1f}}}",
-                  (double)(mt_wall_us() - s->started_us) / 1e6, strcmp(state, "completed") == 0 ? 1.0 : 0.0);
+                  (double)(mt_now_ns() - s->started_ns) / 1e9, strcmp(state, "completed") == 0 ? 1.0 : 0.0);
     post_runtime(s, state, text);
     free(text);
 }

@@ -507,7 +507,7 @@ bool mt_reconcile(struct mt_session *s)
         mt_failed_retry(s);
     bool ok = !atomic_load(&s->canceled);
     if (ok && !s->options->plan && mt_state_flush(s->state, &err) != MT_OK)
-        mt_session_error(s, NULL, "the state file could not be written: %s", err.text);
+        mt_session_record_broken(s, &err);
     ok = ok && list_owned(&r);
     if (ok) {
         apply_threshold(&r);

@@ -162,6 +162,8 @@ static void run(struct mt_resync *r)
     bool plan = s->options->plan;
     enum mt_rc rc = open_state(s, &r->err);
     bool opened = rc == MT_OK;
+    if (!opened)
+        mt_session_state_failed(s, rc);
     if (rc == MT_OK && atomic_load(&s->canceled))
         rc = mt_fail(&r->err, MT_ECANCELED, "interrupted");
     if (rc == MT_OK)
@@ -170,8 +172,11 @@ static void run(struct mt_resync *r)
         r->err = (struct mt_err){0}; /* what was met and mended on the way, such as a 404 */
         r->begun = true;
         if (!plan)
-            mt_integration_resync_started(s->port, &s->integration, s->started_us);
+            mt_integration_resync_started(s->port, &s->integration, s->started_us, s->started_ns);
         atomic_store(&r->state_us, s->integration.state_us);
+        /* What Port is asked to list by its own times is named by its own clock, as far as it told it: by
+         * one of ours that is two days slow nothing of the last two days would be deleted. */
+        mt_iso_format(s->integration.state_us ? s->integration.state_us : s->started_us, s->before);
         run_steps(s);
     } else if (rc != MT_ECANCELED) {
         mt_report_error(s->report, NULL, r->err.text); /* printed by the caller */

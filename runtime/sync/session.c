@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "observe/names.h"
 
 struct crossing {
     struct mt_session *s;
@@ -54,6 +55,27 @@ void mt_session_error(struct mt_session *s, const char *kind, const char *format
     mt_report_error(s->report, kind, text);
     mt_log_repeat(MT_ERROR, kind ? kind : "resync", "%s%s%s", kind ? kind : "", kind ? ": " : "", text);
     free(text);
+}
+
+void mt_session_state_failed(struct mt_session *s, enum mt_rc rc)
+{
+    mt_metrics_add(s->options->place->metrics, MT_METRIC_STATE,
+                   (struct mt_label[]){{"integration", mt_config_identifier(s->config)},
+                                       {"reason", mt_rc_name(rc)},
+                                       {NULL, NULL}},
+                   1);
+}
+
+void mt_session_record_broken(struct mt_session *s, const struct mt_err *err)
+{
+    if (atomic_exchange(&s->record_broken, true))
+        return;
+    mt_session_state_failed(s, err->rc);
+    mt_session_error(
+        s, NULL,
+        "the record of what produced what could not be written, so this resync counts as failed; "
+        "entities go to Port all the same: %s",
+        err->text);
 }
 
 void mt_resource_unproven(struct mt_session *s, struct mt_resource *r, const char *scope, const char *reason)

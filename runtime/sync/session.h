@@ -66,7 +66,8 @@ struct mt_session {
     struct mt_resource *resources;
     unsigned resource_count;
 
-    int64_t started_us;
+    int64_t started_us;  /* to name the moment */
+    uint64_t started_ns; /* to measure from it */
     char before[40], event_id[37];
     struct mt_upsert_options upsert;
 
@@ -96,6 +97,11 @@ void mt_session_on_loop(struct mt_session *s, void (*fn)(struct mt_session *s, v
 /* Counts and prints an error of the run. Any thread. kind NULL: of the whole run. */
 void mt_session_error(struct mt_session *s, const char *kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The state file did not take records of this resync: said once, and the resync counts as failed. Any thread.
+ */
+void mt_session_record_broken(struct mt_session *s, const struct mt_err *err);
+/* Counts it. Any thread. */
+void mt_session_state_failed(struct mt_session *s, enum mt_rc rc);
 /* Every wait of this resync ends, and the handler at work. Any thread. */
 void mt_session_cancel(struct mt_session *s);
 /* Ends the resync early as a failed one, with an error: Port does not answer any more. Any thread; the first

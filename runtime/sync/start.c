@@ -257,7 +257,7 @@ enum mt_rc mt_session_start(struct mt_session *s, struct mt_err *err)
         return rc;
     s->upsert = (struct mt_upsert_options){s->mapping->merge, s->mapping->create_missing};
     s->started_us = mt_wall_us();
-    mt_iso_format(s->started_us, s->before);
+    s->started_ns = mt_now_ns();
     mt_port_event(s->port, "resync", s->event_id);
     return MT_OK;
 }

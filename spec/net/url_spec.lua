@@ -225,6 +225,18 @@ describe("the wait that an answer announces", function()
     }
   end)
 
+  it("is measured by the clock of the answer's Date, where ours differs by more than a minute", function()
+    announced {
+      { "429", "date: Thu, 16 Nov 2023 22:13:20 GMT", "x-ratelimit-reset: 1700172830", "30000" },
+      { "429", "date: Sun, 12 Nov 2023 22:13:20 GMT", "x-ratelimit-reset: 1699827230", "30000" },
+      { "429", "date: Thu, 16 Nov 2023 22:13:20 GMT", "retry-after: Thu, 16 Nov 2023 22:13:25 GMT", "5000" },
+      { "429", "date: Thu, 16 Nov 2023 22:13:20 GMT", "x-ratelimit-reset: 1700172799", "-1" },
+      { "429", "date: Thu, 16 Nov 2023 22:13:20 GMT", "retry-after: 7", "7000" },
+      { "429", "date: Tue, 14 Nov 2023 22:14:20 GMT", "x-ratelimit-reset: 1700000090", "90000" },
+      { "429", "date: soon", "x-ratelimit-reset: 1700000030", "30000" },
+    }
+  end)
+
   it("is read from the limit headers, epoch, milliseconds or seconds, when the limit is used up or the status says so",
     function()
     announced {

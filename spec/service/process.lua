@@ -145,9 +145,10 @@ function process:ready()
   end)
 end
 
---- Words and environment of a run. options: port, api, args, env, cwd, speed (of the clock).
+--- Words and environment of a run. options: port, api, args, env, cwd, speed (of the clock), before (words in front of it).
 function service.command(bundles, options)
-  local command = { support.bin, "run" }
+  local command = table.move(options.before or {}, 1, #(options.before or {}), 1, {})
+  table.move({ support.bin, "run" }, 1, 2, #command + 1, command)
   for _, bundle in ipairs(type(bundles) == "table" and bundles or { bundles }) do
     command[#command + 1] = bundle
   end
