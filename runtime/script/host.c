@@ -52,6 +52,7 @@ static enum mt_rc load(struct mt_vm *vm, struct mt_err *err)
     if (status == LUA_OK && !vm->kill) {
         lua_settop(L, 0);
         lua_gc(L, LUA_GCCOLLECT); /* sources, parser, the coroutine: half of what a small bundle takes */
+        mt_heap_trim(&vm->heap);
         return MT_OK;
     }
     char *text = mt_failure_text(vm, NULL, co, status);

@@ -360,8 +360,8 @@ static bool is_untidy(const struct mt_vm *vm)
 
 static void tidy(struct mt_vm *vm)
 {
-    if (lua_gc(vm->L, LUA_GCSTEP, TIDY_KB) != 0)
-        vm->untidy--;
+    if (lua_gc(vm->L, LUA_GCSTEP, TIDY_KB) != 0 && --vm->untidy == 0)
+        mt_heap_trim(&vm->heap);
 }
 
 static void turn(void *arg)

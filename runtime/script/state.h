@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "script/heap.h"
 #include "script/vm.h"
 
 enum mt_kill { MT_KILL_NONE, MT_KILL_MEMORY, MT_KILL_BURST, MT_KILL_TOTAL, MT_KILL_LOAD };
@@ -32,6 +33,7 @@ struct mt_vm {
     struct mt_host_options options;
     bool adopted; /* a foreign state (the module of stock lua5.4): no budgets, no tasks */
 
+    struct mt_heap heap; /* of L; an adopted state has its own */
     size_t lua_bytes, doc_bytes, memory_max;
     unsigned refusals; /* while loading; a run counts its own */
     bool relaxed;      /* the core builds an error text: a spent budget must not stop it */

@@ -29,7 +29,7 @@ static void *allocate(void *ud, void *p, size_t osize, size_t nsize)
     struct mt_vm *vm = ud;
     const size_t old = p ? osize : 0;
     if (nsize == 0) {
-        free(p);
+        mt_heap_release(&vm->heap, p, old);
         vm->lua_bytes -= old;
         return NULL;
     }
@@ -40,9 +40,9 @@ static void *allocate(void *ud, void *p, size_t osize, size_t nsize)
             return NULL;
         }
     }
-    void *q = realloc(p, nsize);
+    void *q = mt_heap_resize(&vm->heap, p, old, nsize);
     if (!q)
-        return nsize <= old ? p : NULL;
+        return NULL;
     vm->lua_bytes = vm->lua_bytes - old + nsize;
     return q;
 }
@@ -92,6 +92,7 @@ struct mt_vm *mt_vm_new(const struct mt_host_options *options)
     vm->memory_max = b->memory;
     vm->L = lua_newstate(allocate, vm);
     if (!vm->L) {
+        mt_heap_close(&vm->heap);
         free(vm);
         return NULL;
     }
@@ -108,6 +109,7 @@ void mt_vm_free(struct mt_vm *vm)
         return;
     vm->relaxed = true;
     lua_close(vm->L);
+    mt_heap_close(&vm->heap);
     for (size_t i = 0; i < vm->handler_count; i++)
         free(vm->handlers[i].kind);
     free(vm->handlers);

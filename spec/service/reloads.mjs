@@ -19,7 +19,9 @@ function ask(method, path) {
   });
 }
 
-function anonymous() {
+// A moment later: the generation before the last one is closed beside the loop.
+async function anonymous() {
+  await new Promise((resolve) => setTimeout(resolve, 100));
   return Number(/RssAnon:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
 }
 
@@ -35,9 +37,9 @@ for (let n = 1; n <= Number(count); n++) {
   else if (!broken && status === 200 && result === 'reloaded') seen.reloaded++;
   else seen.other++;
   if (n % 100 === 0 && (await ask('GET', '/status')).body.bundles[0].resync.state === 'running') seen.running += 100;
-  if (n === 1000) seen.early = anonymous();
+  if (n === 1000) seen.early = await anonymous();
 }
-seen.late = anonymous();
+seen.late = await anonymous();
 seen.seconds = (Date.now() - from) / 1000;
 console.log(JSON.stringify(seen));
 agent.destroy();

@@ -6,6 +6,7 @@
 //   PUT  /__data/NAME     a JSON array: the collection
 //   POST /__fault         [{"path":"regex","every":N,"at":[N…],"kind":K,"last":true}]: every N-th request (or the N-th ones, or
 //                         the last page) fails in the way K, until the faults are set anew
+//   POST /__latency       [MS]: of the answers from now on
 //   POST /__reset         counts requests anew
 //   GET  /__log           the requests so far
 //   GET  /NAME?page=K&per_page=N            an array, with Link: rel=next
@@ -103,6 +104,7 @@ function control(req, res, body) {
   if (path === '__log') return send(res, 200, {}, JSON.stringify(log));
   if (path === '__reset') { seen = 0; log = []; return send(res, 200, {}, '{}'); }
   if (path === '__fault') { faults = JSON.parse(body); return send(res, 200, {}, '{}'); }
+  if (path === '__latency') { [options.latency] = JSON.parse(body); return send(res, 200, {}, '{}'); }
   collections.set(path.slice('__data/'.length), { items: JSON.parse(body), pages: new Map() });
   return send(res, 200, {}, '{}');
 }

@@ -13,6 +13,7 @@ function sync.api(...)
   local methods = {
     put = function(_, name, items) post("/__data/" .. name, setmetatable(items, { __jsontype = "array" })) end,
     fault = function(_, list) post("/__fault", setmetatable(list, { __jsontype = "array" })) end,
+    latency = function(_, ms) post("/__latency", { ms }) end,
     reset = function() post("/__reset", {}) end,
     log = function() return support.json.decode(support.request("GET", server.url .. "/__log").body) end,
   }
