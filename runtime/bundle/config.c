@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "bundle/settings.h"
 #include "bundle/values.h"
+#include "jq/engine.h"
 
 struct mt_config {
     const struct mt_bundle *bundle;
@@ -39,6 +40,17 @@ const char *mt_config_text(const struct mt_config *c, const char *name)
         if (strcmp(c->sources.leaves[i].path, name) == 0)
             return c->sources.leaves[i].text;
     return NULL;
+}
+
+void mt_config_set_engine(const struct mt_config *c)
+{
+    enum mt_engine engine;
+    if (mt_engine_parse(mt_config_text(c, "engine"), &engine))
+        mt_engine_choose(engine);
+    mt_engine_limit((struct mt_machine_limits){
+        .steps = (uint64_t)mt_config_int(c, "jq.steps"),
+        .memory = (size_t)mt_config_int(c, "jq.memory_mb") << 20,
+    });
 }
 
 int64_t mt_config_int(const struct mt_config *c, const char *name)

@@ -58,11 +58,14 @@ void mt_config_unknown_bundles(const char *const *bundle_names, size_t count, ch
  *   scheduled_resync_interval: takes R-LIS-21's texts; as a number minutes, rounded up; 0: unset.
  *     "scheduled_resync_interval_seconds" is the exact one
  * Ours: state_file, port.retry_deadline_seconds (120), reload.drain_seconds (600), and of the process:
- * admin.listen ("127.0.0.1:8001"; "": none), log.format ("text" or "json"), max_concurrent_resyncs (4); of
+ * admin.listen ("127.0.0.1:8001"; "": none), log.format ("text" or "json"), max_concurrent_resyncs (4),
+ * engine ("native" or "libjq"), jq.steps and jq.memory_mb (limits of an expression; 0: the engine's own); of
  * the process are also application.port (8000) and application.log_level (R-CFG-07). */
 const char *mt_config_text(const struct mt_config *c, const char *name);
 int64_t mt_config_int(const struct mt_config *c, const char *name);
 bool mt_config_bool(const struct mt_config *c, const char *name);
+/* Makes engine, jq.steps and jq.memory_mb hold for the process. Before any thread that maps is started. */
+void mt_config_set_engine(const struct mt_config *c);
 
 /* True when neither Port credentials nor a base URL are set: Port is the embedded catalog. */
 bool mt_config_embedded(const struct mt_config *c);

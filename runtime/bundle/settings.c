@@ -83,12 +83,16 @@ const struct mt_setting mt_settings[] = {
     {"log.format", MT_SET_CHOICE, "text", "text|json", 0, false},
     {"max_concurrent_resyncs", MT_SET_INT, "4", NULL, 1, false},
     {"reload.drain_seconds", MT_SET_INT, "600", NULL, 0, false},
+    {"engine", MT_SET_CHOICE, "native", "native|libjq", 0, false},
+    {"jq.steps", MT_SET_INT, NULL, NULL, 1, false},
+    {"jq.memory_mb", MT_SET_INT, NULL, NULL, 1, false},
 };
 const unsigned mt_setting_count = sizeof mt_settings / sizeof *mt_settings;
 
 /* Of the process, not of one of its bundles. */
-static const char *const of_process[] = {"application.port", "application.log_level",  "admin.listen",
-                                         "log.format",       "max_concurrent_resyncs", NULL};
+static const char *const of_process[] = {
+    "application.port", "application.log_level", "admin.listen", "log.format", "max_concurrent_resyncs",
+    "engine",           "jq.steps",              "jq.memory_mb", NULL};
 
 /* Sections whose members later parts of Ocean define (R-LIS-01, its sections 15 and 17): accepted and kept as
  * they are. */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cli/table.h"
+#include "jq/engine.h"
 
 int mt_usage_error(const struct mt_command *command, const char *format, ...)
 {
@@ -32,6 +33,24 @@ int mt_command_failed(const struct mt_command *command, const struct mt_err *err
 static unsigned least_of(unsigned a, unsigned b)
 {
     return a < b ? a : b;
+}
+
+bool mt_command_engine(const struct mt_command *command, const char *engine)
+{
+    struct mt_err err;
+    enum mt_engine chosen;
+    if (mt_engine_from_environment(&err) != MT_OK) {
+        mt_usage_error(command, "%s", err.text);
+        return false;
+    }
+    if (!engine)
+        return true;
+    if (!mt_engine_parse(engine, &chosen)) {
+        mt_usage_error(command, "--engine %s: native or libjq is expected", engine);
+        return false;
+    }
+    mt_engine_choose(chosen);
+    return true;
 }
 
 /* Optimal string alignment over three rows: words here are shorter than 64 bytes, longer ones are as far as

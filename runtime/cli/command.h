@@ -25,6 +25,10 @@ int mt_usage_error(const struct mt_command *command, const char *format, ...)
 /* Prints "moontide NAME: TEXT" (masked) on stderr; returns code. */
 int mt_command_failed(const struct mt_command *command, const struct mt_err *err, int code);
 
+/* The engine of jq and its limits from the environment and --engine (NULL: not given). false after it
+ * reported a usage error. Before any thread is started. */
+bool mt_command_engine(const struct mt_command *command, const char *engine);
+
 /* Long options: "--name VALUE", "--name=VALUE", flags; "--" ends them. Positional arguments are moved to the
  * front of argv[1…]. */
 struct mt_option {

@@ -7,8 +7,17 @@ enum { CHUNK = 1 << 17 };
 
 void mt_items_init(struct mt_items *r, FILE *stream)
 {
-    *r = (struct mt_items){.stream = stream, .line = 1};
+    *r = (struct mt_items){.stream = stream, .line = 1, .fresh = true};
     mt_buf_init(&r->in, MT_ITEM_MAX);
+}
+
+void mt_items_of(struct mt_items *r, const struct mt_item *text)
+{
+    mt_items_init(r, NULL);
+    mt_buf_put(&r->in, text->text);
+    r->end = true;
+    r->line = text->line;
+    r->base = text->offset;
 }
 
 void mt_items_fini(struct mt_items *r)
@@ -79,7 +88,7 @@ static bool spans_lines(struct mt_items *r, size_t *out_n)
         size_t next = line_length(r, n + 1);
         struct mt_slice line = window(r, n + 1, next);
         if (line.n && line.p[0] == '{' && mt_json_next(line, &length, NULL) == MT_OK && length > 0)
-            return false;
+            return mt_json_next(window(r, 0, n), out_n, NULL) == MT_OK && *out_n > 0;
         n += 1 + next;
         bool closing = line.n && (line.p[0] == '}' || line.p[0] == ']');
         bool last = r->end && r->at + n >= r->in.n;
@@ -104,6 +113,40 @@ static bool element(struct mt_items *r, size_t *out_n)
     return *out_n > 0;
 }
 
+/* Moves on to the first byte that is no blank. false: the end. */
+static bool skip_blanks(struct mt_items *r)
+{
+    for (;;) {
+        for (; r->at < r->in.n && is_blank(r->in.p[r->at]); r->at++)
+            if (r->in.p[r->at] == '\n') {
+                r->line++;
+                r->fresh = true;
+            }
+        if (r->at < r->in.n)
+            return true;
+        if (!fill(r))
+            return false;
+    }
+}
+
+bool mt_items_line(struct mt_items *r, struct mt_item *out)
+{
+    if (r->array || !skip_blanks(r) || !r->fresh || r->in.p[r->at] != '{')
+        return false;
+    size_t line = line_length(r, 0), n = line;
+    if (r->at + line + 1 >= r->in.n && fill(r))
+        line = n = line_length(r, 0); /* the next line's first byte is there, or the end is */
+    while (is_blank(r->in.p[r->at + n - 1]))
+        n--;
+    size_t next = r->at + line + 1;
+    if (r->in.p[r->at + n - 1] != '}' || (next < r->in.n ? r->in.p[next] != '{' : !r->end))
+        return false;
+    *out = (struct mt_item){window(r, 0, n), r->line, r->base + r->at};
+    r->at = next < r->in.n ? next : r->in.n;
+    r->line++;
+    return true;
+}
+
 static enum mt_found broken(struct mt_items *r, struct mt_item *out, struct mt_err *err, const char *why)
 {
     *out = (struct mt_item){.line = r->line, .offset = r->base + r->at};
@@ -124,11 +167,7 @@ static enum mt_found broken(struct mt_items *r, struct mt_item *out, struct mt_e
 enum mt_found mt_items_next(struct mt_items *r, struct mt_item *out, struct mt_err *err)
 {
     for (;;) {
-        while (r->at < r->in.n && is_blank(r->in.p[r->at]))
-            advance(r, 1);
-        if (r->at == r->in.n) {
-            if (fill(r))
-                continue;
+        if (!skip_blanks(r)) {
             if (!r->array)
                 return MT_FOUND_END;
             r->array = false;
@@ -137,6 +176,7 @@ enum mt_found mt_items_next(struct mt_items *r, struct mt_item *out, struct mt_e
             return MT_FOUND_BROKEN;
         }
         char c = r->in.p[r->at];
+        r->fresh = false;
         if (r->base + r->at == 0 && r->in.n >= 3 && memcmp(r->in.p, "\xEF\xBB\xBF", 3) == 0) {
             advance(r, 3);
         } else if (!r->array && c == '[') {
@@ -153,13 +193,15 @@ enum mt_found mt_items_next(struct mt_items *r, struct mt_item *out, struct mt_e
         } else {
             size_t n = 0;
             struct mt_slice line = window(r, 0, r->array ? 0 : line_length(r, 0));
-            bool ok = r->array ? element(r, &n)
-                               : (mt_json_next(window(r, 0, line.n), &n, NULL) == MT_OK && n > 0) ||
-                                     (c == '{' && spans_lines(r, &n));
+            bool within = !r->array && mt_json_next(line, &n, NULL) == MT_OK && n > 0; /* one line */
+            bool ok = within || (r->array ? element(r, &n) : c == '{' && spans_lines(r, &n));
             if (!ok)
                 return broken(r, out, err, NULL);
             *out = (struct mt_item){window(r, 0, n), r->line, r->base + r->at};
-            advance(r, n);
+            if (within)
+                r->at += n;
+            else
+                advance(r, n);
             r->separated = false;
             return MT_FOUND_ITEM;
         }

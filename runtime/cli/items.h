@@ -17,6 +17,7 @@ struct mt_items {
     bool end;       /* nothing more to read */
     bool array;     /* inside of an array of items */
     bool separated; /* in an array: an item may follow */
+    bool fresh;     /* at is where a line begins, but for blanks */
 };
 
 struct mt_item {
@@ -27,7 +28,12 @@ struct mt_item {
 enum mt_found { MT_FOUND_ITEM, MT_FOUND_BROKEN, MT_FOUND_END };
 
 void mt_items_init(struct mt_items *r, FILE *stream);
-void mt_items_fini(struct mt_items *r); /* does not close the stream */
+void mt_items_of(struct mt_items *r, const struct mt_item *text); /* of text that was read already; copied */
+void mt_items_fini(struct mt_items *r);                           /* does not close the stream */
+/* A line that is taken for an item: it starts with { and ends with }, and so does the next line start. What
+ * is between them is not looked at, it may be broken or more than one item; but a valid item cannot go on
+ * from such a line into the next. false: the next item is none of these. */
+bool mt_items_line(struct mt_items *r, struct mt_item *out);
 /* The next item of JSON values one after another (NDJSON or not) or of an array. MT_FOUND_BROKEN: something
  * that is no item, with its place; the next call goes on behind its line (in an array nothing more follows).
  */

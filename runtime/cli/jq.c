@@ -77,8 +77,10 @@ static void run_values(struct run *r, const char *file, struct mt_buf *in, size_
 static int run(int argc, char **argv)
 {
     const struct mt_command *self = &mt_command_jq;
-    int count = mt_options_parse(self, argc, argv, (struct mt_option[]){{0}});
-    if (count < 0)
+    const char *engine = NULL;
+    int count =
+        mt_options_parse(self, argc, argv, (struct mt_option[]){{.name = "engine", .value = &engine}, {0}});
+    if (count < 0 || !mt_command_engine(self, engine))
         return MT_EXIT_USAGE;
     if (count < 1 || count > 2)
         return mt_usage_error(self, count < 1 ? "a program is missing" : "too many arguments");
@@ -124,10 +126,12 @@ out:
 
 const struct mt_command mt_command_jq = {
     .name = "jq",
-    .usage = "moontide jq PROGRAM [FILE]",
+    .usage = "moontide jq PROGRAM [FILE] [--engine native|libjq]",
     .summary = "run a jq program over JSON values",
     .help =
         "  FILE     JSON values, one after another; without it (or with -) stdin\n"
+        "  --engine native|libjq\n"
+        "           what evaluates the program; native without it\n"
         "\n"
         "Writes each result compact on a line of its own. The meaning is jq 1.8's; $ENV and env are empty.\n"
         "\n"

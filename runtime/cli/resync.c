@@ -165,6 +165,7 @@ static int run(const struct mt_command *command, bool plan, int argc, char **arg
         mt_bundle_free(bundle);
         goto out;
     }
+    mt_config_set_engine(config);
     version = mt_version_new(bundle, config);
     place = mt_place_new((unsigned)mt_config_int(config, "process_in_queue_max_workers"),
                          mt_config_text(config, "state_file"), plan);

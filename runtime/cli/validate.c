@@ -498,6 +498,7 @@ static void validate(struct validation *v)
 {
     struct machinery machinery;
     v->config = mt_config_check(v->bundle, environ, NULL, config_problem, v);
+    mt_config_set_engine(v->config);
     v->blueprint_lines = lines_of(v, blueprints_file(v));
     mt_blueprints_check(mt_bundle_resources(v->bundle)->blueprints, blueprint_problem, v);
     load_script(v, &machinery);

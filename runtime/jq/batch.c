@@ -22,45 +22,45 @@ static void fail_item(struct mt_mapped *out, uint32_t item, const struct mt_key 
         f->key = *key;
 }
 
-static const char *kind_name(struct mt_val v)
+static const char *kind_name(struct mt_jv v)
 {
     static const char *const names[] = {"null", "a boolean", "a number", "a string", "a list", "an object"};
-    return v.doc ? names[mt_val_kind(v)] : "null";
+    return names[mt_jv_kind(v)];
 }
 
 static char *expression_message(const char *field, const struct mt_leaf *leaf, const char *what)
 {
-    size_t n = leaf->source.n < MT_FOREIGN ? leaf->source.n : MT_FOREIGN;
-    while (n > 0 && n < leaf->source.n && ((unsigned char)leaf->source.p[n] & 0xC0) == 0x80)
-        n--;
-    return mt_format("%s (%.*s): %s", field, (int)n, leaf->source.p, what);
+    char source[MT_FOREIGN + 1];
+    mt_cut(source, MT_FOREIGN, leaf->source);
+    return mt_format("%s (%s): %s", field, source, what);
 }
 
-/* The value of a leaf: null when it gave none or raised (R-JQ-04). */
-static struct mt_val value_of(const struct mt_state *state)
+/* NULL, or why the value cannot stand there (R-ENT-04). */
+static const char *violation(const struct mt_field *f, struct mt_jv v)
 {
-    return state->outcome == MT_GAVE_VALUE ? state->val : (struct mt_val){NULL, 0};
+    if (mt_jv_leaves_null(v) || mt_jv_is(v, MT_STRING))
+        return NULL;
+    if (f->section == MT_ICON)
+        return "text or null";
+    return mt_jv_is(v, MT_BOOL) ? "text, a list, a query or null" : NULL;
 }
 
-static bool is_null(struct mt_val v)
+/* Of a field that is no query. */
+static struct mt_jv value_of_field(const struct mt_mapper *r, unsigned field)
 {
-    return !v.doc || mt_val_is(v, MT_NULL);
+    const struct mt_field *f = &r->mapping->fields[field];
+    return f->count ? r->states.values[f->first] : mt_jv_null();
 }
 
-static bool put_value(struct mt_val v, struct mt_buf *out)
+/* A query as it is sent; takes its leaves from *leaf on. */
+static bool put_shape(const struct mt_mapper *r, struct mt_val shape, unsigned *leaf, struct mt_buf *out)
 {
-    return v.doc ? mt_val_write(v, out) : mt_buf_puts(out, "null");
-}
-
-/* A query with its leaves evaluated (R-JQ-09); takes them from *state on. */
-static bool put_shape(struct mt_val shape, const struct mt_state **state, struct mt_buf *out)
-{
-    bool object = mt_val_is(shape, MT_OBJECT);
+    bool object = mt_val_is(shape, MT_OBJECT), first = true;
     if (!object && !mt_val_is(shape, MT_ARRAY))
-        return put_value(value_of((*state)++), out);
+        return mt_jv_write(r->states.values[(*leaf)++], out);
     struct mt_slice name;
     struct mt_val member;
-    bool first = true, ok = mt_buf_putc(out, object ? '{' : '[');
+    bool ok = mt_buf_putc(out, object ? '{' : '[');
     for (struct mt_iter it = mt_iter_of(shape); ok && mt_iter_next(&it, &name, &member); first = false) {
         if (!first)
             mt_buf_putc(out, ',');
@@ -68,118 +68,89 @@ static bool put_shape(struct mt_val shape, const struct mt_state **state, struct
             mt_buf_put_json_string(out, name);
             mt_buf_putc(out, ':');
         }
-        ok = put_shape(member, state, out);
+        ok = put_shape(r, member, leaf, out);
     }
     return ok && mt_buf_putc(out, object ? '}' : ']');
 }
 
-static bool holds_object(struct mt_val v)
+static bool query_text(struct mt_mapper *r, const struct mt_field *f)
 {
-    struct mt_slice name;
-    struct mt_val member;
-    if (mt_val_is(v, MT_OBJECT))
-        return true;
-    if (mt_val_is(v, MT_ARRAY))
-        for (struct mt_iter it = mt_iter_of(v); mt_iter_next(&it, &name, &member);)
-            if (mt_val_is(member, MT_OBJECT))
-                return true;
-    return false;
+    struct mt_doc *doc = NULL;
+    struct mt_buf query;
+    unsigned leaf = f->first;
+    mt_buf_init(&query, r->json.max);
+    bool ok = put_shape(r, f->shape, &leaf, &query) && mt_doc_parse(&query, NULL, &doc, NULL) == MT_OK &&
+              mt_identifier_text(mt_jv_of(mt_doc_root(doc)), &r->identifier) == MT_OK;
+    mt_buf_fini(&query);
+    mt_doc_unref(doc);
+    return ok;
 }
 
-/* NULL, or why the value cannot stand there (R-ENT-04). */
-static const char *violation(const struct mt_field *f, struct mt_val v)
-{
-    if (f->shape.doc || is_null(v) || mt_val_is(v, MT_STRING))
-        return NULL;
-    if (f->section == MT_ICON)
-        return "text or null";
-    if (f->section == MT_TEAM && mt_val_is(v, MT_BOOL))
-        return "text, a list, a query or null";
-    return NULL;
-}
-
-/* The identifier as it is sent is in r->json from `from` on when it is a query, else the state's value. */
-static enum mt_rc name_entity(struct mt_mapper *r, struct mt_err *err)
+/* Texts of identifier and blueprint. */
+static bool name_entity(struct mt_mapper *r)
 {
     const struct mt_mapping *m = r->mapping;
     const struct mt_field *f = &m->fields[0];
-    struct mt_doc *doc = NULL;
-    enum mt_rc rc = MT_OK;
     mt_buf_clear(&r->identifier);
     mt_buf_clear(&r->blueprint);
-    if (f->shape.doc) {
-        const struct mt_state *state = &r->states[f->first];
-        struct mt_buf query;
-        mt_buf_init(&query, r->json.max);
-        rc = put_shape(f->shape, &state, &query) ? mt_doc_parse(&query, NULL, &doc, err)
-                                                 : mt_fail(err, MT_ENOMEM, "an identifier is too large");
-        mt_buf_fini(&query);
-        if (rc == MT_OK)
-            rc = mt_identifier_text(mt_doc_root(doc), &r->identifier);
-        mt_doc_unref(doc);
-    } else {
-        rc = mt_identifier_text(value_of(&r->states[f->first]), &r->identifier);
-    }
-    if (rc == MT_OK)
-        rc = mt_identifier_text(value_of(&r->states[m->fields[m->blueprint].first]), &r->blueprint);
-    return rc ? mt_fail(err, MT_ENOMEM, "an identifier is too large") : MT_OK;
+    bool ok = f->shape.doc ? query_text(r, f)
+                           : mt_identifier_text(r->states.values[f->first], &r->identifier) == MT_OK;
+    return ok && mt_identifier_text(value_of_field(r, m->blueprint_field), &r->blueprint) == MT_OK;
 }
 
-/* The upsert's body (A-ENT-01): only mapped members, in this order. */
-static enum mt_rc build_entity(struct mt_mapper *r, uint32_t item, struct mt_mapped *out, struct mt_err *err)
+/* The upsert's body. false: it is too large. */
+static bool write_body(struct mt_mapper *r, bool *out_search_relation)
 {
-    const struct mt_mapping *m = r->mapping;
+    const struct mt_plan *plan = r->plan;
     struct mt_buf *b = &r->json;
-    bool search_identifier = false, search_relation = false;
-    enum mt_section open = MT_IDENTIFIER;
+    bool search = plan->search_relation;
     mt_buf_clear(b);
-    mt_buf_putc(b, '{');
-    for (unsigned i = 0; i < m->field_count; i++) {
-        const struct mt_field *f = &m->fields[i];
-        const struct mt_state *state = &r->states[f->first];
-        struct mt_val v = f->shape.doc ? f->shape : value_of(state);
-        if (f->section >= MT_PROPERTY && f->section != open) {
-            if (open == MT_PROPERTY)
-                mt_buf_putc(b, '}');
-            if (f->section == MT_RELATION && m->has_properties && open != MT_PROPERTY)
-                mt_buf_puts(b, ",\"properties\":{}");
-            mt_buf_puts(b, f->section == MT_PROPERTY ? ",\"properties\":{" : ",\"relations\":{");
-            open = f->section;
-        } else if (i > 0) {
-            mt_buf_putc(b, ',');
-        }
-        mt_buf_put_json_string(b, f->member);
-        mt_buf_putc(b, ':');
-        if (f->shape.doc)
-            put_shape(f->shape, &state, b);
-        else if (f->section == MT_TEAM && mt_val_is(v, MT_NUMBER)) {
+    for (unsigned i = 0; i < plan->piece_count; i++) {
+        const struct mt_piece *piece = &plan->pieces[i];
+        struct mt_jv v = r->states.values[piece->leaf];
+        mt_buf_put(b, piece->before);
+        if (piece->team && mt_jv_is(v, MT_NUMBER) && !mt_jv_leaves_null(v)) {
             mt_buf_putc(b, '"');
             mt_identifier_text(v, b);
             mt_buf_putc(b, '"');
         } else {
-            put_value(v, b);
+            mt_jv_write(v, b);
         }
-        if (f->section == MT_IDENTIFIER)
-            search_identifier = f->shape.doc || mt_val_is(v, MT_OBJECT);
-        if (f->section == MT_RELATION || f->section == MT_TEAM)
-            search_relation = search_relation || f->shape.doc || holds_object(v);
+        search = search || (piece->relation && mt_jv_holds_object(v));
     }
-    if (open >= MT_PROPERTY)
-        mt_buf_putc(b, '}');
-    if (m->has_properties && open == MT_IDENTIFIER)
-        mt_buf_puts(b, ",\"properties\":{}");
-    if (m->has_relations && open != MT_RELATION)
-        mt_buf_puts(b, ",\"relations\":{}");
-    mt_buf_putc(b, '}');
-    struct mt_entity *e =
-        b->failed ? NULL
-                  : mt_entity_new(mt_buf_slice(&r->blueprint), mt_buf_slice(&r->identifier), mt_buf_slice(b));
+    *out_search_relation = search;
+    return mt_buf_put(b, plan->after) && !b->failed;
+}
+
+static enum mt_rc build_entity(struct mt_mapper *r, uint32_t item, const struct mt_key *key,
+                               struct mt_mapped *out, struct mt_err *err)
+{
+    const struct mt_slice blueprint = mt_buf_slice(&r->blueprint), identifier = mt_buf_slice(&r->identifier);
+    bool search_relation;
+    if (!write_body(r, &search_relation)) {
+        fail_item(
+            out, item, key,
+            mt_format("the entity is larger than %zu MiB, more than moontide sends", r->json.max >> 20));
+        return MT_OK;
+    }
+    const struct mt_slice json = mt_buf_slice(&r->json);
+    struct mt_entity *e = mt_try_alloc(sizeof *e + blueprint.n + identifier.n + json.n);
     if (!e)
-        return mt_fail(err, MT_ENOMEM, "an entity is too large: more than %zu bytes", b->max);
-    e->item = item;
-    e->search_identifier = search_identifier;
-    e->search_relation = search_relation;
-    grow(&out->entities, out->entity_count, sizeof *out->entities);
+        return mt_fail(err, MT_ENOMEM, "no memory for an entity of %zu bytes", json.n);
+    char *p = (char *)(e + 1);
+    *e = (struct mt_entity){
+        .key = *key,
+        .json = {p, json.n},
+        .blueprint = {p + json.n, blueprint.n},
+        .identifier = {p + json.n + blueprint.n, identifier.n},
+        .search_identifier = r->plan->search_identifier || mt_jv_is(value_of_field(r, 0), MT_OBJECT),
+        .search_relation = search_relation,
+        .item = item,
+    };
+    memcpy(p, json.p, json.n);
+    memcpy(p + json.n, blueprint.p, blueprint.n);
+    memcpy(p + json.n + blueprint.n, identifier.p, identifier.n);
+    grow(&out->entities, out->entity_count, sizeof(struct mt_entity *));
     out->entities[out->entity_count++] = e;
     return MT_OK;
 }
@@ -187,57 +158,75 @@ static enum mt_rc build_entity(struct mt_mapper *r, uint32_t item, struct mt_map
 /* Fields that gave null, once a field and item (R-JQ-05). */
 static void count_empty(struct mt_mapper *r, struct mt_mapped *out, bool named)
 {
-    const struct mt_mapping *m = r->mapping;
-    for (unsigned i = 0; i < m->field_count; i++) {
-        const struct mt_field *f = &m->fields[i];
-        const struct mt_state *null = NULL;
-        for (unsigned k = f->first; k < f->first + f->count && !null; k++)
-            if (is_null(value_of(&r->states[k])))
-                null = &r->states[k];
-        if (!null)
+    const struct mt_plan *plan = r->plan;
+    for (unsigned i = 0; i < plan->nullable_count; i++) {
+        unsigned field = plan->nullable[i];
+        const struct mt_field *f = &r->mapping->fields[field];
+        unsigned leaf = f->first, end = f->first + f->count;
+        while (leaf < end && !mt_jv_leaves_null(r->states.values[leaf]))
+            leaf++;
+        if (leaf == end)
             continue;
-        if (r->empty[i] == 0) {
+        if (r->empty[field] == 0) {
             grow(&out->empty, out->empty_count, sizeof *out->empty);
             struct mt_empty_field *e = &out->empty[out->empty_count];
-            *e = (struct mt_empty_field){.field = i};
-            e->sample = mt_strdup(null->outcome == MT_RAISED ? null->message : "null");
+            *e = (struct mt_empty_field){.field = field};
+            e->sample = mt_strdup(r->states.outcomes[leaf] == MT_RAISED ? r->states.messages[leaf] : "null");
             if (named && r->identifier.n)
                 e->sample_entity = mt_slice_dup(mt_buf_slice(&r->identifier));
-            r->empty[i] = (unsigned)++out->empty_count;
+            r->empty[field] = (unsigned)++out->empty_count;
         }
-        out->empty[r->empty[i] - 1].count++;
+        out->empty[r->empty[field] - 1].count++;
     }
 }
 
-/* The state of the field's first leaf that raised, or NULL. */
-static const struct mt_state *raised(const struct mt_mapper *r, unsigned field)
+/* The field's first leaf that raised, or MT_SELECTOR. */
+static unsigned raised(const struct mt_mapper *r, unsigned field)
 {
     const struct mt_field *f = &r->mapping->fields[field];
     for (unsigned k = f->first; k < f->first + f->count; k++)
-        if (r->states[k].outcome == MT_RAISED)
-            return &r->states[k];
-    return NULL;
+        if (r->states.outcomes[k] == MT_RAISED)
+            return k;
+    return MT_SELECTOR;
 }
 
 static bool has_name(const struct mt_mapper *r)
 {
-    const struct mt_mapping *m = r->mapping;
-    const struct mt_field *id = &m->fields[0];
+    const struct mt_field *id = &r->mapping->fields[0];
     bool query = id->shape.doc && mt_val_count(id->shape) > 0;
-    return (query || mt_val_truthy(value_of(&r->states[id->first]))) &&
-           mt_val_truthy(value_of(&r->states[m->fields[m->blueprint].first]));
+    return (query || mt_jv_present(value_of_field(r, 0))) &&
+           mt_jv_present(value_of_field(r, r->mapping->blueprint_field));
 }
 
 static char *selector_message(const struct mt_mapper *r)
 {
-    const struct mt_state *s = &r->selector;
-    if (s->outcome == MT_RAISED)
-        return expression_message("selector.query", &r->mapping->selector, s->message);
+    const struct mt_leaf *leaf = &r->mapping->leaves[MT_SELECTOR];
+    uint8_t outcome = r->states.outcomes[MT_SELECTOR];
+    if (outcome == MT_RAISED)
+        return expression_message("selector.query", leaf, r->states.messages[MT_SELECTOR]);
     char *what = mt_format("must give true or false, not %s",
-                           s->outcome == MT_GAVE_NOTHING ? "nothing" : kind_name(s->val));
-    char *message = expression_message("selector.query", &r->mapping->selector, what);
+                           outcome == MT_GAVE_NOTHING ? "nothing" : kind_name(r->states.values[MT_SELECTOR]));
+    char *message = expression_message("selector.query", leaf, what);
     free(what);
     return message;
+}
+
+/* false: a field is what it cannot be (R-ENT-04), and the item failed. */
+static bool check_fields(const struct mt_mapper *r, uint32_t item, const struct mt_key *key,
+                         struct mt_mapped *out)
+{
+    for (unsigned i = 0; i < r->plan->strict_count; i++) {
+        const struct mt_field *f = &r->mapping->fields[r->plan->strict[i]];
+        struct mt_jv value = r->states.values[f->first];
+        const char *expected = violation(f, value);
+        if (!expected)
+            continue;
+        char *what = mt_format("must be %s, not %s", expected, kind_name(value));
+        fail_item(out, item, key, expression_message(f->name, &r->mapping->leaves[f->first], what));
+        free(what);
+        return false;
+    }
+    return true;
 }
 
 /* One item, after expansion. */
@@ -254,22 +243,23 @@ static enum mt_rc map_item(struct mt_mapper *r, struct mt_val v, uint32_t item, 
         out->rejected++;
         return MT_OK;
     }
-    const unsigned keys[] = {0, m->blueprint};
-    const struct mt_state *broken = NULL;
-    for (size_t i = 0; i < 2 && !broken; i++) {
+    const unsigned keys[] = {0, m->blueprint_field};
+    unsigned broken = MT_SELECTOR;
+    for (size_t i = 0; i < 2 && broken == MT_SELECTOR; i++) {
         broken = raised(r, keys[i]);
-        if (broken && selected == MT_SELECTED)
+        if (broken != MT_SELECTOR && selected == MT_SELECTED)
             fail_item(
                 out, item, NULL,
-                expression_message(m->fields[keys[i]].name, &m->leaves[broken - r->states], broken->message));
+                expression_message(m->fields[keys[i]].name, &m->leaves[broken], r->states.messages[broken]));
     }
-    bool named = !broken && has_name(r);
+    bool named = broken == MT_SELECTOR && has_name(r);
     struct mt_key key;
     mt_buf_clear(&r->identifier);
     if (named) {
-        rc = name_entity(r, err);
-        if (rc)
-            return rc;
+        if (!name_entity(r)) {
+            fail_item(out, item, NULL, mt_format("the identifier is larger than %zu MiB", r->json.max >> 20));
+            return MT_OK;
+        }
         key = mt_entity_key(mt_buf_slice(&r->blueprint), mt_buf_slice(&r->identifier));
     }
     if (selected == MT_UNDECIDED) {
@@ -278,24 +268,25 @@ static enum mt_rc map_item(struct mt_mapper *r, struct mt_val v, uint32_t item, 
     }
     out->selected++;
     count_empty(r, out, named);
-    if (broken)
+    if (broken != MT_SELECTOR)
         return MT_OK;
     if (!named) {
         out->skipped++;
         return MT_OK;
     }
-    for (unsigned i = 0; i < m->field_count; i++) {
-        const struct mt_field *f = &m->fields[i];
-        struct mt_val value = value_of(&r->states[f->first]);
-        const char *expected = violation(f, value);
-        if (!expected)
-            continue;
-        char *what = mt_format("must be %s, not %s", expected, kind_name(value));
-        fail_item(out, item, &key, expression_message(f->name, &m->leaves[f->first], what));
-        free(what);
-        return MT_OK;
-    }
-    return build_entity(r, item, out, err);
+    return check_fields(r, item, &key, out) ? build_entity(r, item, &key, out, err) : MT_OK;
+}
+
+/* ---- itemsToParse ---- */
+
+/* A value of this item as a document that outlives the evaluation of others. */
+static enum mt_rc to_document(struct mt_jv v, struct mt_doc **out, struct mt_err *err)
+{
+    struct mt_builder *b = mt_builder_new();
+    mt_jv_build(v, b);
+    enum mt_rc rc = mt_builder_finish(b, out, err);
+    mt_builder_free(b);
+    return rc;
 }
 
 /* The item without what itemsToParse takes out of it (R-ITP-02). *out_doc NULL: null, the item is to be
@@ -304,27 +295,12 @@ static enum mt_rc transform(struct mt_mapper *r, struct mt_val item, struct mt_d
                             struct mt_err *err)
 {
     const struct mt_mapping *m = r->mapping;
-    struct mt_builder *b = mt_builder_new();
-    enum mt_rc rc = MT_OK;
-    char message[MT_PATH_MESSAGE];
     *out_doc = NULL;
-    if (!m->transform) {
-        mt_build_ref(b, item);
-    } else if (!m->removes) {
-        goto out; /* R-ITP-06 */
-    } else if (m->remove.plain) {
-        if (!mt_plain_delete(m->remove.plain, item, b, message))
-            goto out;
-    } else {
-        struct mt_val left = value_of(&r->remove);
-        if (is_null(left))
-            goto out;
-        mt_build_ref(b, left);
-    }
-    rc = mt_builder_finish(b, out_doc, err);
-out:
-    mt_builder_free(b);
-    return rc;
+    if (!m->transform)
+        return to_document(mt_jv_of(item), out_doc, err);
+    if (!m->remove || mt_jv_leaves_null(r->states.values[m->remove])) /* R-ITP-06 */
+        return MT_OK;
+    return to_document(r->states.values[m->remove], out_doc, err);
 }
 
 static enum mt_rc emit(struct mt_mapper *r, struct mt_val base, struct mt_val element, uint32_t item,
@@ -352,42 +328,51 @@ static enum mt_rc emit(struct mt_mapper *r, struct mt_val base, struct mt_val el
     return rc;
 }
 
+static enum mt_rc emit_all(struct mt_mapper *r, struct mt_val base, struct mt_val list, uint32_t item,
+                           struct mt_mapped *out, struct mt_err *err)
+{
+    struct mt_slice name;
+    struct mt_val element;
+    enum mt_rc rc = MT_OK;
+    for (struct mt_iter it = mt_iter_of(list); rc == MT_OK && mt_iter_next(&it, &name, &element);)
+        rc = emit(r, base, element, item, out, err);
+    return rc;
+}
+
 /* A failure here protects nothing by key: the entities would have come from the elements. */
 static enum mt_rc expand(struct mt_mapper *r, struct mt_val v, uint32_t item, struct mt_mapped *out,
                          struct mt_err *err)
 {
-    const struct mt_leaf *leaf = &r->mapping->items;
+    const unsigned leaf = r->mapping->items;
     enum mt_rc rc = mt_mapper_expand(r, v, err);
     if (rc)
         return rc;
-    if (r->items.outcome == MT_RAISED) {
-        fail_item(out, item, NULL, expression_message("itemsToParse", leaf, r->items.message));
+    const struct mt_leaf *source = &r->mapping->leaves[leaf];
+    struct mt_jv list = r->states.values[leaf];
+    if (r->states.outcomes[leaf] == MT_RAISED) {
+        fail_item(out, item, NULL, expression_message("itemsToParse", source, r->states.messages[leaf]));
         return MT_OK;
     }
-    struct mt_val list = value_of(&r->items);
-    if (is_null(list)) {
+    if (mt_jv_leaves_null(list)) {
         out->skipped++;
         return MT_OK;
     }
-    if (!mt_val_is(list, MT_ARRAY)) {
+    if (!mt_jv_is(list, MT_ARRAY)) {
         char *what = mt_format("must give a list, not %s", kind_name(list));
-        fail_item(out, item, NULL, expression_message("itemsToParse", leaf, what));
+        fail_item(out, item, NULL, expression_message("itemsToParse", source, what));
         free(what);
         return MT_OK;
     }
-    struct mt_doc *base;
+    struct mt_doc *base = NULL, *elements = NULL;
     rc = transform(r, v, &base, err);
-    if (rc)
-        return rc;
-    if (!base) {
+    if (rc == MT_OK && !base)
         out->skipped++;
-        return MT_OK;
-    }
-    struct mt_slice name;
-    struct mt_val element;
-    for (struct mt_iter it = mt_iter_of(list); rc == MT_OK && mt_iter_next(&it, &name, &element);)
-        rc = emit(r, mt_doc_root(base), element, item, out, err);
+    if (rc == MT_OK && base)
+        rc = to_document(list, &elements, err);
+    if (rc == MT_OK && base)
+        rc = emit_all(r, mt_doc_root(base), mt_doc_root(elements), item, out, err);
     mt_doc_unref(base);
+    mt_doc_unref(elements);
     return rc;
 }
 
@@ -402,7 +387,8 @@ enum mt_rc mt_mapper_run(struct mt_mapper *r, struct mt_val items, struct mt_map
     for (struct mt_iter it = mt_iter_of(items); rc == MT_OK && mt_iter_next(&it, &name, &v); item++) {
         if (!mt_val_is(v, MT_OBJECT)) {
             mapped.items++;
-            fail_item(&mapped, item, NULL, mt_format("a raw item must be an object, not %s", kind_name(v)));
+            fail_item(&mapped, item, NULL,
+                      mt_format("a raw item must be an object, not %s", kind_name(mt_jv_of(v))));
         } else if (r->mapping->expands) {
             rc = expand(r, v, item, &mapped, err);
         } else {

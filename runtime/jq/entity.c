@@ -10,42 +10,55 @@ struct mt_key mt_entity_key(struct mt_slice blueprint, struct mt_slice normalise
     return mt_key_of(parts, 2);
 }
 
-bool mt_val_truthy(struct mt_val v)
+bool mt_jv_present(struct mt_jv v)
 {
-    if (!v.doc)
-        return false;
-    switch (mt_val_kind(v)) {
+    switch (mt_jv_kind(v)) {
     case MT_BOOL:
-        return mt_val_true(v);
+        return v.tag == MT_JV_TRUE;
     case MT_NUMBER:
-        return mt_val_double(v) != 0;
+        return mt_jv_double(v) != 0 && !mt_jv_leaves_null(v);
     case MT_STRING:
-        return mt_val_string(v).n > 0;
+        return mt_jv_text(v).n > 0;
     case MT_ARRAY:
     case MT_OBJECT:
-        return mt_val_count(v) > 0;
+        return mt_jv_count(v) > 0;
     default:
         return false;
     }
 }
 
+bool mt_jv_holds_object(struct mt_jv v)
+{
+    if (mt_jv_is(v, MT_OBJECT))
+        return true;
+    if (!mt_jv_is(v, MT_ARRAY))
+        return false;
+    struct mt_jv key, element;
+    for (struct mt_jv_iter it = mt_jv_iter_of(v); mt_jv_iter_next(&it, &key, &element);)
+        if (mt_jv_is(element, MT_OBJECT))
+            return true;
+    return false;
+}
+
 /* Integral numbers without a fraction, as they leave jq (R-JQ-17), and exactly as far as the literal says. */
-static bool put_number(struct mt_val v, struct mt_buf *out)
+static bool put_number(struct mt_jv v, struct mt_buf *out)
 {
     int64_t whole;
-    char text[MT_NUMBER_TEXT];
-    if (mt_val_int64(v, &whole))
+    char text[MT_NUMBER_TEXT], computed[MT_JV_NUMBER_SIZE];
+    if (mt_jv_int64(v, &whole))
         return mt_buf_printf(out, "%lld", (long long)whole);
-    struct mt_slice literal = mt_val_literal(v);
+    struct mt_slice literal = mt_jv_spelling(v);
+    if (!literal.p)
+        literal = (struct mt_slice){computed, mt_jv_format_number(mt_jv_double(v), computed)};
     for (size_t i = 0; i < literal.n; i++)
         if (literal.p[i] == '.' || literal.p[i] == 'e' || literal.p[i] == 'E')
-            return mt_buf_puts(out, mt_number_text(mt_val_double(v), text));
+            return mt_buf_puts(out, mt_number_text(mt_jv_double(v), text));
     return mt_buf_put(out, literal);
 }
 
 struct member {
     struct mt_slice name;
-    struct mt_val value;
+    struct mt_jv value;
 };
 
 static int by_name(const void *a, const void *b)
@@ -56,25 +69,25 @@ static int by_name(const void *a, const void *b)
     return order ? order : (x->name.n > y->name.n) - (x->name.n < y->name.n);
 }
 
-static bool put_sorted(struct mt_val v, struct mt_buf *out)
+static bool put_sorted(struct mt_jv v, struct mt_buf *out)
 {
-    if (mt_val_is(v, MT_NUMBER))
+    if (mt_jv_is(v, MT_NUMBER))
         return put_number(v, out);
-    if (!mt_val_is(v, MT_OBJECT) && !mt_val_is(v, MT_ARRAY))
-        return mt_val_write(v, out);
-    bool object = mt_val_is(v, MT_OBJECT);
-    uint32_t count = mt_val_count(v), n = 0;
+    if (!mt_jv_is(v, MT_OBJECT) && !mt_jv_is(v, MT_ARRAY))
+        return mt_jv_write(v, out);
+    bool object = mt_jv_is(v, MT_OBJECT);
+    size_t count = mt_jv_count(v), n = 0;
     struct member *members = mt_try_alloc((count ? count : 1) * sizeof *members);
     if (!members)
         return false;
-    for (struct mt_iter it = mt_iter_of(v);
-         n < count && mt_iter_next(&it, &members[n].name, &members[n].value);)
-        n++;
+    struct mt_jv key, value;
+    for (struct mt_jv_iter it = mt_jv_iter_of(v); n < count && mt_jv_iter_next(&it, &key, &value); n++)
+        members[n] = (struct member){object ? mt_jv_text(key) : (struct mt_slice){NULL, 0}, value};
     if (object)
         qsort(members, n, sizeof *members, by_name);
     mt_buf_putc(out, object ? '{' : '[');
     bool ok = true;
-    for (uint32_t i = 0; ok && i < n; i++) {
+    for (size_t i = 0; ok && i < n; i++) {
         if (i)
             mt_buf_putc(out, ',');
         if (object) {
@@ -87,30 +100,10 @@ static bool put_sorted(struct mt_val v, struct mt_buf *out)
     return ok && mt_buf_putc(out, object ? '}' : ']');
 }
 
-enum mt_rc mt_identifier_text(struct mt_val v, struct mt_buf *out)
+enum mt_rc mt_identifier_text(struct mt_jv v, struct mt_buf *out)
 {
-    bool ok = !v.doc                    ? mt_buf_puts(out, "null")
-              : mt_val_is(v, MT_STRING) ? mt_buf_put(out, mt_val_string(v))
-                                        : put_sorted(v, out);
+    bool ok = mt_jv_is(v, MT_STRING) ? mt_buf_put(out, mt_jv_text(v)) : put_sorted(v, out);
     return ok && !out->failed ? MT_OK : MT_ENOMEM;
-}
-
-struct mt_entity *mt_entity_new(struct mt_slice blueprint, struct mt_slice identifier, struct mt_slice json)
-{
-    struct mt_entity *e = mt_try_alloc(sizeof *e + blueprint.n + identifier.n + json.n);
-    if (!e)
-        return NULL;
-    char *p = (char *)(e + 1);
-    *e = (struct mt_entity){.key = mt_entity_key(blueprint, identifier)};
-    struct mt_slice *const to[] = {&e->blueprint, &e->identifier, &e->json};
-    const struct mt_slice from[] = {blueprint, identifier, json};
-    for (size_t i = 0; i < 3; i++) {
-        if (from[i].n)
-            memcpy(p, from[i].p, from[i].n);
-        *to[i] = (struct mt_slice){p, from[i].n};
-        p += from[i].n;
-    }
-    return e;
 }
 
 void mt_mapped_fini(struct mt_mapped *mapped)

@@ -8,8 +8,9 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "jq/plan.h"
 #include "jq/syntax.h"
-#include "jq/unit.h"
+#include "jq/syntax_tree.h"
 
 enum { EXPRESSION_MAX = 1 << 20, QUERY_DEPTH_MAX = 32 };
 
@@ -81,45 +82,26 @@ static bool starts_with(struct mt_slice s, const char *prefix)
     return s.n >= n && memcmp(s.p, prefix, n) == 0;
 }
 
-/* Makes an expression ready. Takes source over. */
-static void leaf_init(struct mt_leaf *leaf, struct mt_slice source)
+/* Adds an expression; its number is the result. Takes source over. */
+static unsigned add_leaf(struct mt_mapping *m, struct mt_slice source, uint32_t field)
 {
-    *leaf = (struct mt_leaf){.source = source};
-    if (starts_with(source, "file://") || starts_with(source, "search://")) {
-        leaf->absent = true;
-        return;
-    }
-    struct mt_buf quoted, text;
-    mt_buf_init(&quoted, EXPRESSION_MAX);
-    mt_buf_init(&text, 2 * EXPRESSION_MAX);
-    struct mt_err err;
-    if (!mt_jq_quotes(source, &quoted)) {
-        leaf->broken = mt_format("the expression is longer than %d bytes", EXPRESSION_MAX);
-    } else {
-        leaf->plain = mt_plain_parse(mt_buf_slice(&quoted));
-        if (!leaf->plain && mt_jq_rewrite(mt_buf_slice(&quoted), &text, &leaf->about, &err))
-            leaf->broken = mt_strdup(err.text);
-        else if (!leaf->plain)
-            leaf->text = owned(mt_buf_slice(&text));
-    }
-    mt_buf_fini(&quoted);
+    if ((m->leaf_count & (m->leaf_count - 1)) == 0)
+        m->leaves = mt_realloc(m->leaves, (m->leaf_count ? m->leaf_count * 2 : 1) * sizeof *m->leaves);
+    struct mt_leaf *leaf = &m->leaves[m->leaf_count];
+    *leaf = (struct mt_leaf){.source = source, .field = field};
+    leaf->absent = starts_with(source, "file://") || starts_with(source, "search://");
+    struct mt_buf text;
+    mt_buf_init(&text, EXPRESSION_MAX);
+    if (!leaf->absent && mt_jq_quotes(source, &text))
+        leaf->text = owned(mt_buf_slice(&text));
     mt_buf_fini(&text);
+    return m->leaf_count++;
 }
 
 static void leaf_fini(struct mt_leaf *leaf)
 {
     free((void *)(uintptr_t)leaf->source.p);
     free((void *)(uintptr_t)leaf->text.p);
-    free(leaf->broken);
-    mt_plain_free(leaf->plain);
-}
-
-static struct mt_leaf *add_leaf(struct mt_mapping *m)
-{
-    if ((m->leaf_count & (m->leaf_count - 1)) == 0)
-        m->leaves = mt_realloc(m->leaves, (m->leaf_count ? m->leaf_count * 2 : 1) * sizeof *m->leaves);
-    m->leaves[m->leaf_count] = (struct mt_leaf){0};
-    return &m->leaves[m->leaf_count++];
 }
 
 /* null counts as mapped and gives null (R-MAP-03); inside a query it does the same. */
@@ -127,16 +109,15 @@ static enum mt_rc add_scalar(struct mt_mapping *m, struct mt_val v, bool nullabl
 {
     struct mt_slice text = {NULL, 0};
     bool null = nullable && mt_val_is(v, MT_NULL);
-    if (!null) {
-        enum mt_rc rc = scalar_text(v, &text, err);
-        if (rc)
-            return rc;
-        leaf_init(add_leaf(m), text);
-    } else {
-        struct mt_leaf *leaf = add_leaf(m);
-        leaf->source = owned(MT_SLICE("null"));
-        leaf->absent = true;
-    }
+    enum mt_rc rc = MT_OK;
+    if (null)
+        text = owned(MT_SLICE("null"));
+    else
+        rc = scalar_text(v, &text, err);
+    if (rc)
+        return rc;
+    unsigned leaf = add_leaf(m, text, m->field_count - 1);
+    m->leaves[leaf].absent = m->leaves[leaf].absent || null;
     return MT_OK;
 }
 
@@ -179,7 +160,7 @@ static enum mt_rc add_field(struct mt_mapping *m, enum mt_section section, struc
         return blame(m, f->name, err);
     f->count = m->leaf_count - f->first;
     for (unsigned i = f->first; i < m->leaf_count; i++)
-        if (m->leaves[i].absent)
+        if (m->leaves[i].absent && !mt_slice_is(m->leaves[i].source, "null"))
             mt_log(MT_WARN,
                    "%s, resource %u (kind \"%.*s\"), %s: %.*s cannot be evaluated here; the field is null",
                    m->source, m->index, MT_FMT(m->kind), f->name,
@@ -223,7 +204,7 @@ static enum mt_rc read_fields(struct mt_mapping *m, struct mt_val mappings, stru
         struct mt_val v;
         if (given(mappings, singles[i].name, &v)) {
             if (singles[i].section == MT_BLUEPRINT)
-                m->blueprint = m->field_count;
+                m->blueprint_field = m->field_count;
             enum mt_rc rc = add_field(m, singles[i].section, mt_slice_of(singles[i].name), v, err);
             if (rc)
                 return rc;
@@ -265,23 +246,32 @@ static enum mt_rc read_items(struct mt_mapping *m, struct mt_val port, struct mt
         return MT_OK;
     }
     m->expands = true;
-    leaf_init(&m->items, text);
-    m->removes = m->transform && mt_jq_parse_path(m->items.source, &path);
-    if (m->removes) {
-        leaf_init(&m->remove, owned(path));
-        if (!mt_plain_is_path(m->remove.plain)) {
-            char *del = mt_format("del(%.*s)", MT_FMT(path));
-            leaf_fini(&m->remove);
-            leaf_init(&m->remove, (struct mt_slice){del, strlen(del)});
-        }
+    m->items = add_leaf(m, text, MT_NO_FIELD);
+    if (m->transform && mt_jq_parse_path(m->leaves[m->items].source, &path)) {
+        char *del = mt_format("del(%.*s)", MT_FMT(path));
+        m->remove = add_leaf(m, mt_slice_of(del), MT_NO_FIELD);
     }
     return MT_OK;
+}
+
+/* A string and nothing else. */
+static struct mt_slice constant_text(const struct mt_leaf *leaf)
+{
+    struct mt_slice text = {NULL, 0};
+    struct mt_syntax_error error;
+    struct mt_syntax_tree *tree = leaf->text.p ? mt_jq_parse(leaf->text, &error) : NULL;
+    if (tree && mt_syntax_tree_root(tree)->kind == MT_NODE_STRING)
+        text = owned(mt_syntax_tree_root(tree)->text);
+    mt_syntax_tree_free(tree);
+    return text;
 }
 
 enum mt_rc mt_mapping_new(struct mt_val resource, unsigned index, const struct mt_mapping_options *options,
                           struct mt_mapping **out, struct mt_err *err)
 {
     struct mt_mapping *m = mt_alloc(sizeof *m);
+    m->shared = mt_alloc(sizeof *m->shared);
+    pthread_mutex_init(&m->shared->lock, NULL);
     struct mt_val kind, port, entity, mappings, query;
     struct mt_slice text;
     enum mt_rc rc = MT_EINVAL;
@@ -306,7 +296,7 @@ enum mt_rc mt_mapping_new(struct mt_val resource, unsigned index, const struct m
         rc = blame(m, "selector.query", err);
         goto out;
     }
-    leaf_init(&m->selector, text);
+    add_leaf(m, text, MT_NO_FIELD);
     if (!given(resource, "port", &port) || !given(port, "entity", &entity) ||
         !given(entity, "mappings", &mappings) || !mt_val_is(mappings, MT_OBJECT)) {
         mt_fail(err, MT_EINVAL, "an object is expected");
@@ -317,6 +307,7 @@ enum mt_rc mt_mapping_new(struct mt_val resource, unsigned index, const struct m
     if (rc == MT_OK)
         rc = read_items(m, port, err);
     if (rc == MT_OK) {
+        m->blueprint = constant_text(&m->leaves[m->fields[m->blueprint_field].first]);
         *out = m;
         m = NULL;
     }
@@ -335,9 +326,10 @@ void mt_mapping_free(struct mt_mapping *m)
         leaf_fini(&m->leaves[i]);
     free(m->fields);
     free(m->leaves);
-    leaf_fini(&m->selector);
-    leaf_fini(&m->items);
-    leaf_fini(&m->remove);
+    mt_plan_free(m->shared->plan);
+    pthread_mutex_destroy(&m->shared->lock);
+    free(m->shared);
+    free((void *)(uintptr_t)m->blueprint.p);
     free((void *)(uintptr_t)m->item_name.p);
     free((void *)(uintptr_t)m->kind.p);
     free(m->source);
@@ -357,15 +349,12 @@ struct mt_val mt_mapping_selector(const struct mt_mapping *m)
 
 struct mt_slice mt_mapping_blueprint(const struct mt_mapping *m)
 {
-    struct mt_val v;
-    if (!mt_plain_constant(m->leaves[m->fields[m->blueprint].first].plain, &v) || !mt_val_is(v, MT_STRING))
-        return (struct mt_slice){NULL, 0};
-    return mt_val_string(v);
+    return m->blueprint;
 }
 
 struct mt_slice mt_mapping_blueprint_expression(const struct mt_mapping *m)
 {
-    return mt_mapping_field_expression(m, m->blueprint);
+    return mt_mapping_field_expression(m, m->blueprint_field);
 }
 
 unsigned mt_mapping_field_count(const struct mt_mapping *m)

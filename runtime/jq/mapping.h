@@ -1,8 +1,8 @@
 /* The mapping: a resource of a mapping file compiled into one unit, and the batch that goes through it.
  *
- * This is the seam behind which libjq and later our own engine stand. Meaning: R-MAP, R-ITP, R-JQ, R-ENT.
- * A struct mt_mapping is immutable and shared; what runs it (struct mt_mapper) belongs to one worker thread.
- */
+ * This is the seam behind which the engines stand (engine.h). Meaning: R-MAP, R-ITP, R-JQ, R-ENT. A struct
+ * mt_mapping is immutable and shared, its expressions are compiled once, when the first mapper is made; what
+ * runs it (struct mt_mapper) belongs to one worker thread. */
 #ifndef MT_JQ_MAPPING_H
 #define MT_JQ_MAPPING_H
 
@@ -34,11 +34,14 @@ unsigned mt_mapping_field_count(const struct mt_mapping *m);
 struct mt_slice mt_mapping_field(const struct mt_mapping *m, unsigned i);
 struct mt_slice mt_mapping_field_expression(const struct mt_mapping *m, unsigned i); /* first leaf's */
 
-/* Compiles for the calling thread. An expression that does not compile is MT_EINVAL: source, resource, kind,
- * field, expression, jq's message; except file:// and search:// values (R-JQ-08), which give null with a
- * warning. `MT_ENGINE=native` later chooses the other engine. */
+/* Makes it ready for the calling thread. An expression that does not compile is MT_EINVAL: source, resource,
+ * kind, field, expression, line and column in it, and why; except file:// and search:// values (R-JQ-08),
+ * which give null with a warning. MOONTIDE__ENGINE chooses the engine. */
 enum mt_rc mt_mapper_new(const struct mt_mapping *m, struct mt_mapper **out, struct mt_err *err);
 void mt_mapper_free(struct mt_mapper *mapper);
+/* Appends the names of the members that it reads, borrowed, to *names (grown with mt_realloc): the hint of
+ * mt_doc_parse_for. false: it reads whole items, there is no hint. */
+bool mt_mapper_names(const struct mt_mapper *mapper, struct mt_slice **names, size_t *count);
 
 /* An entity on its way: one allocation, released with free(). All slices point into it. */
 struct mt_entity {

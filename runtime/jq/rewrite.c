@@ -222,8 +222,6 @@ static size_t name_length(const struct scanner *x)
 
 static enum mt_rc scan_name(struct scanner *x)
 {
-    static const char *const harmless[] = {"true", "false", "null", "if", "then",  "elif",
-                                           "else", "end",   "and",  "or", "empty", NULL};
     size_t from = x->at;
     while (x->at < x->s.n && (is_name(x->s.p[x->at]) || (x->s.p[x->at] == ':' && peek(x, 1) == ':' &&
                                                          is_name_start(peek(x, 2)) && ++x->at)))
@@ -235,7 +233,6 @@ static enum mt_rc scan_name(struct scanner *x)
         while (is_blank(peek(x, blanks)))
             blanks++;
         bool shorthand = peek(x, blanks) == ',' || peek(x, blanks) == '}';
-        x->about.constant = false;
         if (shorthand && is_keyword(name)) /* 1.7 */
             mt_buf_printf(x->out, "\"%.*s\": .%.*s", MT_FMT(name), MT_FMT(name));
         else
@@ -243,8 +240,6 @@ static enum mt_rc scan_name(struct scanner *x)
         x->term = true;
         return MT_OK;
     }
-    if (!in_list(name, harmless))
-        x->about.constant = false;
     mt_prelude_note(&x->about.uses, name);
     x->first = x->first || mt_slice_is(name, "first");
     x->catches = x->catches || mt_slice_is(name, "try");
@@ -257,8 +252,6 @@ static enum mt_rc scan_name(struct scanner *x)
         if (f->kind != 'i')
             return broken(x, "an end without if");
         mt_buf_puts(x->out, f->has_else ? "end)" : " else . end)");
-        if (!f->has_else)
-            x->about.constant = false;
         x->depth--;
         return MT_OK;
     }
@@ -314,7 +307,6 @@ static bool reads_as_number(const char *name, size_t n)
 static enum mt_rc scan_dot(struct scanner *x)
 {
     size_t from = x->at++;
-    x->about.constant = false;
     char next = peek(x, 0);
     if (is_name_start(next)) {
         while (is_name(peek(x, 0)))
@@ -361,17 +353,12 @@ static void scan_operator(struct scanner *x)
     mt_buf_put(x->out, op);
     bool question = mt_slice_is(op, "?");
     x->term = question;
-    if (question) {
-        x->about.constant = false;
-        x->catches = true;
-    }
+    x->catches = x->catches || question;
     mt_prelude_note(&x->about.uses, op);
     if (mt_slice_is(op, "|") || mt_slice_is(op, ";")) {
         f->expecting = false;
         f->start = x->out->n;
     }
-    if (mt_slice_is(op, "$"))
-        x->about.constant = false;
 }
 
 static enum mt_rc scan_token(struct scanner *x)
@@ -388,8 +375,6 @@ static enum mt_rc scan_token(struct scanner *x)
     case '(':
     case '[':
     case '{':
-        if (c == '{')
-            x->about.constant = false;
         mt_buf_putc(x->out, c);
         x->at++;
         if (push(x, c))
@@ -410,7 +395,6 @@ static enum mt_rc scan_token(struct scanner *x)
     case '$':
         mt_buf_putc(x->out, c);
         x->at++;
-        x->about.constant = false;
         if (!x->key && is_keyword((struct mt_slice){x->s.p + x->at, name_length(x)}))
             mt_buf_puts(x->out, "mt_k_"); /* 1.7 takes keywords as names of variables */
         while (is_name(peek(x, 0)) || (peek(x, 0) == ':' && peek(x, 1) == ':' && is_name_start(peek(x, 2)))) {
@@ -427,7 +411,6 @@ static enum mt_rc scan_token(struct scanner *x)
         struct mt_slice format = {x->s.p + from, x->at - from};
         mt_buf_put(x->out, format);
         mt_prelude_note(&x->about.uses, format);
-        x->about.constant = false;
         x->term = true;
         return MT_OK;
     }
@@ -467,7 +450,6 @@ enum mt_rc mt_jq_rewrite(struct mt_slice text, struct mt_buf *out, struct mt_exp
     struct scanner *x = mt_alloc(sizeof *x); /* 2 KB of frames */
     x->s = text;
     x->out = out;
-    x->about.constant = true;
     x->err = err;
     enum mt_rc rc = MT_OK;
     while (rc == MT_OK && x->at < text.n) {

@@ -9,7 +9,6 @@
 
 struct mt_expression {
     struct mt_prelude uses; /* definitions of the prelude that it mentions */
-    bool constant;          /* reads neither its input nor anything outside (R-JQ-12, R-JQ-16) */
 };
 
 /* Appends the rewritten text. MT_EINVAL: a bracket, string or `if` that does not match, a NUL byte, or

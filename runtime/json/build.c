@@ -189,7 +189,7 @@ static void open(struct mt_builder *b, enum mt_kind kind)
                 MAX_DEPTH);
         return;
     }
-    uint32_t at = mt_draft_open(&b->draft, kind, b->open);
+    uint32_t at = mt_draft_open(&b->draft, kind, false, b->open);
     if (at == MT_NO_CELL) {
         not_grown(b);
         return;
@@ -253,7 +253,7 @@ void mt_build_ref(struct mt_builder *b, struct mt_val v)
     }
     const struct mt_cell *c = mt_val_cell(v);
     bool container = c->kind == MT_ARRAY || c->kind == MT_OBJECT;
-    if (container ? mt_val_count(v) > 0 : c->kind == MT_STRING && c->n > COPIED) {
+    if (container ? c->link > v.at + 1 : c->kind == MT_STRING && c->n > COPIED) {
         if (place(b) && !mt_draft_refer(&b->draft, v))
             not_grown(b);
         return;

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "json/digest.h"
 #include "json/layout.h"
 
 enum seed {
@@ -87,7 +88,7 @@ static XXH128_hash_t of_container(const struct level *l)
     return of_pair(l->object ? SEED_OBJECT : SEED_ARRAY, l->sum, count);
 }
 
-struct mt_key mt_val_digest(struct mt_val v)
+static XXH128_hash_t of_value(struct mt_val v)
 {
     struct level few[FEW_LEVELS], *stack = few;
     uint32_t cap = FEW_LEVELS, depth = 0;
@@ -116,11 +117,80 @@ struct mt_key mt_val_digest(struct mt_val v)
     }
 out:
     mt_json_stack_free(stack, few);
+    return done;
+}
+
+static XXH128_hash_t inner(struct mt_digest d)
+{
+    return (XXH128_hash_t){d.low, d.high};
+}
+
+static struct mt_digest outer(XXH128_hash_t h)
+{
+    return (struct mt_digest){h.low64, h.high64};
+}
+
+struct mt_digest mt_digest_null(void)
+{
+    return outer(of_bytes(SEED_NULL, "", 0));
+}
+
+struct mt_digest mt_digest_bool(bool value)
+{
+    return outer(of_bytes(value ? SEED_TRUE : SEED_FALSE, "", 0));
+}
+
+struct mt_digest mt_digest_number(double value)
+{
+    if (value == 0)
+        value = 0; /* -0 */
+    return outer(of_bytes(SEED_NUMBER, &value, sizeof value));
+}
+
+struct mt_digest mt_digest_string(struct mt_slice text)
+{
+    return outer(of_bytes(SEED_STRING, text.p, text.n));
+}
+
+struct mt_digest mt_digest_val(struct mt_val v)
+{
+    return outer(of_value(v));
+}
+
+void mt_digest_element(struct mt_digest *sum, struct mt_digest element)
+{
+    *sum = outer(of_pair(SEED_ELEMENT, inner(*sum), inner(element)));
+}
+
+void mt_digest_member(struct mt_digest *sum, struct mt_digest name, struct mt_digest value)
+{
+    XXH128_hash_t member = of_pair(SEED_MEMBER, inner(name), inner(value));
+    sum->low += member.low64;
+    sum->high += member.high64 + (sum->low < member.low64);
+}
+
+struct mt_digest mt_digest_array(struct mt_digest sum, uint64_t count)
+{
+    return outer(of_pair(SEED_ARRAY, inner(sum), (XXH128_hash_t){count, 0}));
+}
+
+struct mt_digest mt_digest_object(struct mt_digest sum, uint64_t count)
+{
+    return outer(of_pair(SEED_OBJECT, inner(sum), (XXH128_hash_t){count, 0}));
+}
+
+struct mt_key mt_digest_key(struct mt_digest digest)
+{
     XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, done);
+    XXH128_canonicalFromHash(&canonical, inner(digest));
     struct mt_key key;
     memcpy(key.b, canonical.digest, sizeof key.b);
     return key;
+}
+
+struct mt_key mt_val_digest(struct mt_val v)
+{
+    return mt_digest_key(outer(of_value(v)));
 }
 
 static bool equal_scalars(struct mt_val a, struct mt_val b)

@@ -41,6 +41,22 @@ enum mt_rc mt_doc_parse(struct mt_buf *text, const struct mt_json_limits *limits
 /* The same from borrowed bytes, which are copied. */
 enum mt_rc mt_doc_parse_copy(struct mt_slice text, const struct mt_json_limits *limits,
                              struct mt_doc **out_doc, struct mt_err *err);
+/* A set of member names, immutable: any thread may ask it. */
+struct mt_names;
+struct mt_names *mt_names_new(const struct mt_slice *names,
+                              size_t count); /* copies; twice the same is fine */
+void mt_names_free(struct mt_names *names);  /* NULL is fine */
+bool mt_names_has(const struct mt_names *names, struct mt_slice name);
+/* mt_doc_parse with a hint: the names of the members that the caller is going to read. All others are checked
+ * like these, but not built; when somebody asks for one, or for the list, the number, the text or the digest
+ * of all, that object is parsed again in full, whichever thread comes first (no text more than three times in
+ * all). So functions give what they give without the hint (NULL: none), with one exception: there may be no
+ * memory for it then. The object reads as an empty one, mt_val_write gives false, and mt_doc_failed is true
+ * from then on: who parses with a hint asks it when he has read, before he trusts what he has read. The
+ * document holds the names itself. */
+enum mt_rc mt_doc_parse_for(struct mt_buf *text, const struct mt_json_limits *limits,
+                            const struct mt_names *read, struct mt_doc **out_doc, struct mt_err *err);
+bool mt_doc_failed(const struct mt_doc *doc); /* always false for a document that no hint was given for */
 /* Is it one valid value? Builds nothing. */
 enum mt_rc mt_json_check(struct mt_slice text, const struct mt_json_limits *limits, struct mt_err *err);
 /* Length of the first whitespace-separated JSON value in text (leading blanks included), so that a stream of
@@ -56,10 +72,13 @@ size_t mt_doc_bytes(const struct mt_doc *doc); /* memory held, documents it refe
 /* Reading. A function of the wrong kind returns the empty answer (false, 0, {NULL,0}). */
 enum mt_kind mt_val_kind(struct mt_val v);
 bool mt_val_is(struct mt_val v, enum mt_kind kind); /* false for no value */
-bool mt_val_true(struct mt_val v);                  /* the boolean true */
-struct mt_slice mt_val_string(struct mt_val v);     /* decoded UTF-8; may hold NUL */
-struct mt_slice mt_val_literal(struct mt_val v);    /* a number as it is spelled */
-double mt_val_double(struct mt_val v);              /* a number's nearest double; huge ones are +-infinity */
+/* v with a reference to another document stepped over: O(1), builds nothing. All values that functions of
+ * this header give are such targets already. */
+struct mt_val mt_val_target(struct mt_val v);
+bool mt_val_true(struct mt_val v);                /* the boolean true */
+struct mt_slice mt_val_string(struct mt_val v);   /* decoded UTF-8; may hold NUL */
+struct mt_slice mt_val_literal(struct mt_val v);  /* a number as it is spelled */
+double mt_val_double(struct mt_val v);            /* a number's nearest double; huge ones are +-infinity */
 bool mt_val_int64(struct mt_val v, int64_t *out); /* true when the number is exactly an int64 (5, 5.0, 1e3) */
 uint32_t mt_val_count(struct mt_val v);           /* elements, or distinct members */
 bool mt_val_index(struct mt_val array, uint32_t i, struct mt_val *out);
@@ -74,6 +93,11 @@ struct mt_iter {
 /* for (it = mt_iter_of(v); mt_iter_next(&it, &name, &value);): elements (name is {NULL,0}) or members. */
 struct mt_iter mt_iter_of(struct mt_val container);
 bool mt_iter_next(struct mt_iter *it, struct mt_slice *out_name, struct mt_val *out_value);
+/* The same with the name as a value, a string (no value for elements). */
+bool mt_iter_next_member(struct mt_iter *it, struct mt_val *out_name, struct mt_val *out_value);
+
+/* The bytes that an array or object was parsed from, inside of its document's text; {NULL, 0} for all else. */
+struct mt_slice mt_val_source(struct mt_val v);
 
 /* Appends compact JSON. Numbers as they were spelled; strings with the escapes that JSON demands, other bytes
  * as UTF-8. A span that was parsed whole is copied whole. false: the buffer's ceiling. */

@@ -8,12 +8,13 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "json/layout.h"
+#include "json/scan.h"
 
 void mt_draft_init(struct mt_draft *d, struct mt_slice source)
 {
-    /* Pretty-printed JSON has a cell each 24 bytes, dense JSON more. Not above 16 MB at once: it may be one
-     * long string. */
-    size_t expected = source.n / 24 + 8;
+    /* REST answers have a cell each 20 bytes or more, bare numbers each 2. Not above 16 MB at once: it may be
+     * one long string. */
+    size_t expected = source.n / 16 + 8;
     *d = (struct mt_draft){.source = source.p, .expected = expected < 1 << 20 ? (uint32_t)expected : 1 << 20};
     mt_buf_init(&d->side, UINT32_MAX);
 }
@@ -88,22 +89,27 @@ bool mt_draft_refer(struct mt_draft *d, struct mt_val v)
     return true;
 }
 
-uint32_t mt_draft_open(struct mt_draft *d, enum mt_kind kind, uint32_t parent)
+uint32_t mt_draft_open(struct mt_draft *d, enum mt_kind kind, bool pocket, uint32_t parent)
 {
     uint32_t at = d->count;
     struct mt_cell *c = mt_draft_add(d);
     if (!c)
         return MT_NO_CELL;
-    *c = (struct mt_cell){.kind = (uint8_t)kind, .link = parent};
+    *c = (struct mt_cell){.kind = (uint8_t)kind, .flags = pocket ? MT_CELL_POCKET : 0, .link = parent};
     c = mt_draft_add(d);
     if (!c)
         return MT_NO_CELL;
     *c = (struct mt_cell){.kind = MT_CELL_EXTENT};
+    if (pocket) {
+        if (!mt_draft_add(d))
+            return MT_NO_CELL;
+        atomic_init(mt_cell_pocket(d->cells, at), NULL);
+    }
     return at;
 }
 
-/* Seeded by chance once a process, so that nobody can choose member names that fall into one slot. */
-uint64_t mt_json_hash(struct mt_slice name)
+/* Chosen by chance once a process, so that nobody can choose member names that fall into one slot. */
+static uint64_t hash_seed(void)
 {
     static _Atomic uint64_t seed;
     uint64_t s = atomic_load_explicit(&seed, memory_order_relaxed);
@@ -115,7 +121,12 @@ uint64_t mt_json_hash(struct mt_slice name)
         if (!atomic_compare_exchange_strong(&seed, &none, s))
             s = none;
     }
-    return XXH3_64bits_withSeed(name.p, name.n, s);
+    return s;
+}
+
+uint64_t mt_json_hash(struct mt_slice name)
+{
+    return XXH3_64bits_withSeed(name.p, name.n, hash_seed());
 }
 
 static uint32_t *index_room(struct mt_draft *d, size_t n)
@@ -141,8 +152,8 @@ static uint32_t *index_room(struct mt_draft *d, size_t n)
 
 static bool same_name(const struct mt_draft *d, const struct mt_cell *a, const struct mt_cell *b)
 {
-    return a->n == b->n &&
-           mt_slice_eq(mt_cell_bytes(a, d->source, d->side.p), mt_cell_bytes(b, d->source, d->side.p));
+    return a->n == b->n && mt_scan_same(mt_cell_bytes(a, d->source, d->side.p).p,
+                                        mt_cell_bytes(b, d->source, d->side.p).p, a->n);
 }
 
 /* The later of two equal names: its value moves to the earlier one's place. */
@@ -181,10 +192,13 @@ static uint32_t index_names(struct mt_draft *d, uint32_t container)
     if (!table)
         return 0;
     memset(table, 0, size * sizeof *table);
+    uint64_t seed = hash_seed();
     uint32_t n = 0, mask = (uint32_t)(size - 1);
-    for (uint32_t at = container + 2; at < d->count; at = mt_cell_after(d->cells, at + 1)) {
+    for (uint32_t at = mt_cell_first(d->cells, container); at < d->count;
+         at = mt_cell_after(d->cells, at + 1)) {
         struct mt_cell *c = &d->cells[at];
-        uint64_t h = mt_json_hash(mt_cell_bytes(c, d->source, d->side.p));
+        struct mt_slice name = mt_cell_bytes(c, d->source, d->side.p);
+        uint64_t h = XXH3_64bits_withSeed(name.p, name.n, seed);
         c->mark = (uint16_t)(h >> 48);
         uint32_t slot = (uint32_t)h & mask;
         struct mt_cell *met = NULL;
@@ -226,15 +240,18 @@ static bool index_elements(struct mt_draft *d, uint32_t container)
 bool mt_draft_close(struct mt_draft *d, uint32_t at, uint32_t *out_parent, bool *out_duplicates)
 {
     struct mt_cell *c = &d->cells[at], *extent = c + 1;
-    uint32_t parent = c->link, met = extent->from;
+    uint32_t parent = c->link, met = extent->from, missing = c->n;
     *out_duplicates = false;
-    if (met == 0) {
+    if (missing)
+        c->flags |= MT_CELL_PARTIAL;
+    if (met == 0 && missing == 0) {
+        c->flags = 0;
         d->count = at + 1;
     } else if (c->kind == MT_ARRAY) {
         if (met > MT_FEW && !index_elements(d, at))
             return false;
-    } else {
-        uint32_t distinct = met > MT_FEW ? index_names(d, at) : compare_names(d, at + 2);
+    } else if (met > 0) {
+        uint32_t distinct = met > MT_FEW ? index_names(d, at) : compare_names(d, mt_cell_first(d->cells, at));
         if (distinct == 0)
             return false;
         extent->from = distinct;

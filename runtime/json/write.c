@@ -93,6 +93,11 @@ bool mt_val_write(struct mt_val v, struct mt_buf *out)
         return !out->failed;
     }
     for (;;) {
+        v = mt_val_whole(v);
+        if (!v.doc) { /* no memory for the rest of it */
+            out->failed = true;
+            break;
+        }
         if (!put_whole(out, v)) {
             bool array = mt_val_is(v, MT_ARRAY);
             if (depth == cap)

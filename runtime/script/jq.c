@@ -1,7 +1,7 @@
 /* core.jq_program(text) and core.jq_run(program, value): jq for scripts, on the worker threads.
  *
- * A compiled program belongs to one thread, and compiling takes 20 to 41 ms: each worker compiles a program
- * when it meets it first and keeps it in the program's slot for that worker. The record is counted on the
+ * A compiled program belongs to one thread: each worker compiles a program when it meets it first and keeps
+ * it in the program's slot for that worker. The record is counted on the
  * loop's thread by its userdata and by the jobs under way, so that it outlives both a cancelled task and a
  * closed state. */
 #include <stdlib.h>

@@ -1,11 +1,14 @@
 /* Any bytes as JSON: checking and parsing agree; what is accepted is written, parsed again, and is equal,
  * with the same digest and the same text; a copy made by the builder, half of it by reference, is too; every
- * member and element is found; a stream of it splits where the parser says. */
+ * member and element is found; a stream of it splits where the parser says; hints about what is read change
+ * nothing; scanning with vector instructions (the only thing that differs on them) stops where a loop over
+ * the bytes does. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "json/document.h"
+#include "json/scan.h"
 
 static void must(bool holds, const char *what)
 {
@@ -90,6 +93,68 @@ static void texts_same(struct mt_val a, struct mt_val b, const char *what)
     mt_buf_fini(&y);
 }
 
+static void scans(struct mt_slice text)
+{
+    const char *end = text.p + text.n;
+    for (size_t from = 0; from < text.n && from < 48; from++) {
+        const char *p = text.p + from;
+        while (p < end && !mt_scan_special((unsigned char)*p))
+            p++;
+        must(mt_scan_plain(text.p + from, end) == p, "scanning missed a byte, or stopped too early");
+    }
+}
+
+/* The members by name first, while the others are missing; then the lists of them. */
+static void members_same(struct mt_val plain, struct mt_val hinted)
+{
+    struct mt_iter it = mt_iter_of(plain), other;
+    struct mt_slice name, met;
+    struct mt_val a, b;
+    while (mt_iter_next(&it, &name, &a)) {
+        if (!name.p)
+            break;
+        must(mt_val_member(hinted, name, &b), "a hint lost a member");
+        members_same(a, b);
+    }
+    must(mt_val_kind(plain) == mt_val_kind(hinted) && mt_val_count(plain) == mt_val_count(hinted),
+         "a hint changed a count");
+    it = mt_iter_of(plain);
+    other = mt_iter_of(hinted);
+    while (mt_iter_next(&it, &name, &a)) {
+        must(mt_iter_next(&other, &met, &b) && mt_slice_eq(name, met), "a hint changed the order");
+        if (!name.p)
+            members_same(a, b);
+    }
+}
+
+static void hints(struct mt_slice text, struct mt_doc *plain, enum mt_rc rc)
+{
+    static const struct mt_slice read[] = {{"a", 1}, {"", 0}, {"k", 1}, {"name", 4}, {"b", 1}};
+    for (size_t count = 0; count <= sizeof read / sizeof read[0]; count += 2) {
+        struct mt_names *names = mt_names_new(read, count);
+        for (int order = 0; order < 4; order++) {
+            struct mt_buf copied;
+            struct mt_doc *doc = NULL;
+            mt_buf_init(&copied, SIZE_MAX / 2);
+            must(mt_buf_put(&copied, text), "no memory");
+            must(mt_doc_parse_for(&copied, &limits, names, &doc, NULL) == rc,
+                 "a hint made a text good or bad");
+            mt_buf_fini(&copied);
+            if (rc != MT_OK)
+                break;
+            if (order == 0)
+                members_same(mt_doc_root(plain), mt_doc_root(doc));
+            if (order == 1)
+                texts_same(mt_doc_root(plain), mt_doc_root(doc), "a hint changed what is written");
+            if (order <= 2)
+                same(mt_doc_root(plain), mt_doc_root(doc), "a hint changed a value");
+            must(!mt_doc_failed(doc), "a part was not built");
+            mt_doc_unref(doc);
+        }
+        mt_names_free(names);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -101,6 +166,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum mt_rc next = mt_json_next(text, &piece, &err);
     enum mt_rc rc = mt_doc_parse_copy(text, &limits, &doc, &err);
     must(mt_json_check(text, &limits, NULL) == rc, "the check and the parser do not agree");
+    scans(text);
+    hints(text, doc, rc);
     if (rc != MT_OK) {
         must(rc == MT_EDATA || rc == MT_ELIMIT, "an unexpected error");
         return 0;

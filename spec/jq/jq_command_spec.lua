@@ -35,7 +35,7 @@ describe("moontide jq", function()
   it("exits 3 when the program does not compile", function()
     local result = jq(".a +", "1")
     assert.same({ 3, "" }, { result.code, result.out })
-    assert.is_truthy(result.err:find("^jq: error: syntax error"), result.err)
+    assert.is_truthy(result.err:find("^jq: error: line 1, column 5: "), result.err)
     assert.equal(3, jq("nope", "1").code)
     assert.equal(3, jq("", "1").code)
     assert.equal(3, jq('import "a" as a; 1', "1").code)
@@ -44,7 +44,7 @@ describe("moontide jq", function()
   it("exits 5 when an input raises, and goes on with the next", function()
     local result = jq("1, .a", '{"a":2} "x" {"a":3}')
     assert.same({ 5, "1\n2\n1\n1\n3\n" }, { result.code, result.out })
-    assert.is_truthy(result.err:find('jq: error (at <stdin>:7): Cannot index string with string "a"', 1, true),
+    assert.is_truthy(result.err:find('jq: error (at <stdin>:7): Cannot index string with string ("a")', 1, true),
       result.err)
     assert.equal(5, jq("halt", "1").code)
   end)
@@ -55,6 +55,29 @@ describe("moontide jq", function()
       assert.same({ 5, "1\n" }, { result.code, result.out }, text)
       assert.is_truthy(result.err:find("jq: error (at <stdin>:", 1, true), result.err)
     end
+  end)
+
+  it("takes either engine", function()
+    for _, engine in ipairs { "native", "libjq" } do
+      assert.equal("[1,2]\n", jq("[.[] | tonumber]", '["1", "2"]', "--engine", engine).out, engine)
+      local result = support.run({ support.bin, "jq", "map(.)" }, { stdin = "[1]", env = { MOONTIDE__ENGINE = engine } })
+      assert.same({ "[1]\n", 0 }, { result.out, result.code }, engine)
+    end
+    local result = jq(".", "1", "--engine", "gojq")
+    assert.same({ 2, "" }, { result.code, result.out })
+    assert.is_truthy(result.err:find("--engine gojq: native or libjq is expected", 1, true), result.err)
+    for name, value in pairs { MOONTIDE__ENGINE = "gojq", MOONTIDE__JQ__STEPS = "0", MOONTIDE__JQ__MEMORY_MB = "1x" } do
+      result = support.run({ support.bin, "jq", "." }, { stdin = "1", env = { [name] = value } })
+      assert.equal(2, result.code)
+      assert.is_truthy(result.err:find(name, 1, true), result.err)
+    end
+  end)
+
+  it("ends what never ends, and goes on with the next input", function()
+    local result = support.run({ support.bin, "jq", "if . == 1 then last(repeat(1)) else . end" },
+      { stdin = "1 2", env = { MOONTIDE__JQ__STEPS = "100000" } })
+    assert.same({ 5, "2\n" }, { result.code, result.out })
+    assert.is_truthy(result.err:find("MOONTIDE__JQ__STEPS", 1, true), result.err)
   end)
 
   it("exits 2 without a program", function()

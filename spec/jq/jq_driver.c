@@ -1,17 +1,20 @@
 /* Drives the room jq/ for its specs: one JSON request a line on stdin, one answer a line on stdout.
  *   {"op":"quotes","text"} → {"text"}                      {"op":"path","text"} → {"path"}
- *   {"op":"plain","text","input"} → {"plain":false} or {"plain":true,"v"|"e"|"empty"}
  *   {"op":"jq","program","inputs","environment"} → {"compile":MESSAGE} or
  * {"results":[{"v":[…],"e":MESSAGE?}]}
  *   {"op":"map","resource","items","source","repeat","threads"} → {"error"} or what struct mt_mapped holds
+ *   {"op":"native","text"} → {"native":true} or {"native":false,"error","known"}: does the native engine take
+ *   it (known: jq would)?                     {"op":"compile","resource"} → {"us"}: to compile the mapping
+ * MOONTIDE__ENGINE and its limits hold here, too.
  * threads: that many mappers run the batch side by side, and their answers must be the same. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
+#include "jq/engine.h"
 #include "jq/mapping.h"
-#include "jq/path.h"
 #include "jq/program.h"
 #include "jq/syntax.h"
 
@@ -68,31 +71,6 @@ static void path(struct mt_val request, struct mt_builder *b)
     struct mt_slice found;
     if (mt_jq_parse_path(text_of(request, "text"), &found))
         put_text(b, "path", found);
-}
-
-static void plain(struct mt_val request, struct mt_builder *b)
-{
-    struct mt_plain *p = mt_plain_parse(text_of(request, "text"));
-    put_flag(b, "plain", p != NULL);
-    if (p) {
-        struct mt_val v;
-        char message[MT_PATH_MESSAGE];
-        switch (mt_plain_run(p, value_of(request, "input"), &v, message)) {
-        case MT_GAVE_VALUE:
-            mt_build_name(b, MT_SLICE("v"));
-            if (v.doc)
-                mt_build_ref(b, v);
-            else
-                mt_build_null(b);
-            break;
-        case MT_GAVE_NOTHING:
-            put_flag(b, "empty", true);
-            break;
-        case MT_RAISED:
-            put_text(b, "e", mt_slice_of(message));
-        }
-    }
-    mt_plain_free(p);
 }
 
 static bool emit(void *ud, struct mt_doc *result)
@@ -249,12 +227,46 @@ out:
     free(source);
 }
 
+static void native(struct mt_val request, struct mt_builder *b)
+{
+    struct mt_compiler *c = mt_compiler_new(NULL);
+    struct mt_err err = {0};
+    unsigned entry;
+    enum mt_rc rc = mt_compiler_add(c, text_of(request, "text"), &entry, &err);
+    put_flag(b, "native", rc == MT_OK);
+    if (rc) {
+        put_flag(b, "known", rc == MT_ENOENT);
+        put_text(b, "error", mt_slice_of(err.text));
+    }
+    mt_program_free(mt_compiler_finish(c));
+    mt_compiler_free(c);
+}
+
+static void compile(struct mt_val request, struct mt_builder *b)
+{
+    struct mt_mapping *m = NULL;
+    struct mt_mapper *mapper = NULL;
+    struct mt_err err = {0};
+    uint64_t started = mt_now_ns();
+    if (mt_mapping_new(value_of(request, "resource"), 0, NULL, &m, &err) || mt_mapper_new(m, &mapper, &err))
+        put_text(b, "error", mt_slice_of(err.text));
+    put_count(b, "us", (mt_now_ns() - started) / 1000);
+    mt_mapper_free(mapper);
+    mt_mapping_free(m);
+}
+
 int main(void)
 {
+    struct mt_err wrong;
+    if (mt_engine_from_environment(&wrong)) {
+        fprintf(stderr, "jq_driver: %s\n", wrong.text);
+        return 2;
+    }
     static const struct {
         const char *op;
         void (*run)(struct mt_val request, struct mt_builder *b);
-    } ops[] = {{"quotes", quotes}, {"path", path}, {"plain", plain}, {"jq", jq}, {"map", map}};
+    } ops[] = {{"quotes", quotes}, {"path", path},     {"jq", jq},
+               {"map", map},       {"native", native}, {"compile", compile}};
     char *line = NULL;
     size_t size = 0;
     ssize_t n;

@@ -84,6 +84,68 @@ describe("moontide map", function()
     end
   end)
 
+  it("tells lines that only look like items from items", function()
+    for text, expected in pairs {
+      ['{"id":"a"}{"id":"b"}\n{"id":"c"}'] = "a b c|", -- more than one a line
+      ['{"id":"a"} {"id":"b"} 5\n{"id":"c"}'] = "a b c|line 1: resource 1: a raw item must be an object",
+      ['{"id":"a","x":{}\n,"y":{}}\n{"id":"b"}'] = "a b|", -- goes on in the next line
+      ['{"id":"a","x":{"y":1}\n}\n{"id":"b"}'] = "a b|",
+      ['{"id":"a","x":{}},{"id":"b"}\n{"id":"c"}'] = "a c|line 1 (byte 17)",
+      -- two broken lines that are one item with a comma between them, and a third that makes up for it
+      ['{"id":"a","x":[{}\n{}]}\n{"id":"b"},{"id":"c"}\n'] = "b|line 3 (byte 33)",
+      ['{"id":"a","x":[{}\n{}]}\n'] = "|line 2 (byte 20)",
+      ['{"id":"a"}\r\n{"id":"b"} \r\n\r\n{"id":"c"}\t\n'] = "a b c|",
+    } do
+      local ids, message = expected:match "^(.-)|(.*)$"
+      for _, threads in ipairs { "1", "3" } do
+        local result = map(text, "--index", "1", "--threads", threads)
+        assert.same({ ids, message == "" and 0 or 1 }, { identifiers(result), result.code }, text .. result.err)
+        assert.is_truthy(result.err:find(message, 1, true), text .. result.err)
+      end
+    end
+  end)
+
+  it("has what the native engine does not take done by libjq, and says so once", function()
+    local mixed = support.write(dir .. "/mixed.yml", [[
+resources:
+  - kind: thing
+    selector: { query: 'input_line_number == 0 and .skip != true' }
+    port:
+      entity: { mappings: { identifier: .id, blueprint: '"thing"', properties: { a: .n + 1, b: '.n | debug', c: '.l[0].x' } } }
+  - kind: list
+    selector: { query: 'true' }
+    port:
+      itemsToParse: .l | debug
+      entity: { mappings: { identifier: .id + .item.x, blueprint: '"thing"', properties: { n: .n, d: .n | debug } } }
+]])
+    local lines = {}
+    for i = 1, 1000 do
+      lines[i] = ('{"id":"%d","n":%d,"l":[{"x":"y"}],"skip":%s}'):format(i, i, i % 2 == 0)
+    end
+    local function run(index)
+      return support.run({ support.bin, "map", "--mapping", mixed, "--index", index, "--threads", "3" },
+        { stdin = table.concat(lines, "\n") })
+    end
+    local result = run "0"
+    local entities = support.json.lines(result.out)
+    assert.same({ 0, 500 }, { result.code, #entities }, result.err)
+    assert.same({ identifier = "999", blueprint = "thing", properties = { a = 1000, b = 999, c = "y" } }, entities[500])
+    for _, expression in ipairs { ".n | debug", "input_line_number == 0 and .skip != true" } do
+      local _, count = result.err:gsub("WARN  the jq expression " .. expression:gsub("%p", "%%%0") .. " is evaluated by", "")
+      assert.equal(1, count, result.err)
+    end
+    entities = support.json.lines(run("1").out)
+    assert.equal(1000, #entities)
+    assert.same({ identifier = "7y", blueprint = "thing", properties = { n = 7, d = 7 } }, entities[7])
+  end)
+
+  it("gives the same with either engine", function()
+    local text = '{"id":"a","name":"A","n":1}\n{"id":"b","n":2,"skip":true}\n{"id":"c","n":"x"}\n{"id":{"b":1,"a":2}}\n'
+    local native, libjq = map(text, "--kind", "thing", "--engine", "native"), map(text, "--kind", "thing", "--engine", "libjq")
+    assert.equal(native.out, libjq.out)
+    assert.equal(7, #support.json.lines(native.out))
+  end)
+
   it("names a failed item with its line, resource, expression and cause, and exits 1", function()
     local result = map('{"id":"a"}\n\n{"id":"b","n":"x"}\n5\n', "--index", "0")
     assert.equal(1, result.code)
@@ -135,7 +197,7 @@ describe("moontide map", function()
         ["--index 3"] = "3 resources, counted from 0",
       ["--index -1"] = "counted from 0", ["--index x"] = "counted from 0",
         ["--kind nope"] = "has no kind 'nope'; it has: thing, other, thing",
-      ["--index 0 --threads 0"] = "a number from 1 to", ["--index 0 --engine native"] = "libjq only",
+      ["--index 0 --threads 0"] = "a number from 1 to", ["--index 0 --engine none"] = "native or libjq",
         ["--index 0 a b"] = "too many",
       ["--index 0 /nonexistent"] = "No such file", ["--index 0 --nope"] = "unknown option",
     } do

@@ -197,6 +197,24 @@ describe("expressions", function()
   end)
 end)
 
+describe("memory", function()
+  it("is collected while the values of other fields wait", function()
+    local items = {}
+    for i = 1, 3 do
+      items[i] = ('{"id":"%d","l":["a%d","b"]}'):format(i, i)
+    end
+    local answer = map("{" .. BASE .. ',"properties":{"list":"[.l[] + \\"x\\"]","much":"[range(200000) | tostring] | length",' ..
+      '"more":"reduce range(200000) as $i ({}; .[\\"k\\"] = [$i, $i]) | .k[0]","object":"{(.l[0]): .l, n: [.l | length]}",' ..
+      '"last":"last(range(100000) | [.])","same":".l"}}', "[" .. table.concat(items, ",") .. "]")
+    for i, entity in ipairs(answer.entities) do
+      assert.same({ list = { "a" .. i .. "x", "bx" }, much = 200000, more = 199999,
+        object = { ["a" .. i] = { "a" .. i, "b" }, n = { 2 } }, last = { 99999 }, same = { "a" .. i, "b" } },
+        entity.body.properties)
+    end
+    assert.equal(3, #answer.entities)
+  end)
+end)
+
 describe("the selector", function()
   local function selected(selector, item)
     local answer = map("{" .. BASE .. ',"properties":{"x":".x | error"}}', item or '[{"id":"x","a":true,"n":null}]',
@@ -253,7 +271,7 @@ describe("failed items (architecture 3.4.1)", function()
     assert.equal(2, #answer.entities)
     assert.same({ 1, 5 }, { answer.entities[1].item, answer.entities[2].item })
     assert.equal(4, #answer.failed)
-    assert.equal('identifier (.id.x): Cannot index string with "x"', answer.failed[1].message)
+    assert.equal('identifier (.id.x): Cannot index string with string ("x")', answer.failed[1].message)
     assert.is_truthy(answer.failed[2].message:find("blueprint (.b | ascii_downcase)", 1, true))
     assert.equal("a raw item must be an object, not a number", answer.failed[3].message)
     for _, failed in ipairs(answer.failed) do
@@ -382,20 +400,20 @@ describe("a mapping that is wrong", function()
   it("is refused with the expression that does not compile, and why", function()
     for text, message in pairs {
       [resource("{" .. BASE .. ',"properties":{"ok":".a + 1","bad":".a +"}}')] =
-        'conf.yml, resource 0 (kind "k"), properties.bad: the jq expression .a + does not compile: syntax error',
+        'conf.yml, resource 0 (kind "k"), properties.bad: the jq expression .a + does not compile: line 1, column 5: ',
       [resource("{" .. BASE ..
         ',"properties":{"bad":"1) | $ENV | (1"}}')] =
         "properties.bad: the jq expression 1) | $ENV | (1 does not compile",
       [resource("{" .. BASE .. ',"relations":{"r":{"combinator":"\'and\'","rules":[{"value":"nope(1)"}]}}}')] =
-        "relations.r: the jq expression nope(1) does not compile: nope/1 is not defined",
+        "relations.r: the jq expression nope(1) does not compile: line 1, column 1: nope/1 is not defined",
       [resource("{" .. BASE .. "}", '".a ="')] = "selector.query: the jq expression .a = does not compile",
       [resource("{" .. BASE .. "}", nil,
         '"itemsToParse":".a["')] = "itemsToParse: the jq expression .a[ does not compile",
       [resource("{" .. BASE ..
         ',"properties":{"b":true}}')] =
-        "True does not compile: True/0 is not defined (write 'true' or 'false' in quotes)",
+        "True does not compile: line 1, column 1: True/0 is not defined",
       [resource("{" .. BASE ..
-        ',"title":""}')] = "title: the jq expression  does not compile: the expression is empty",
+        ',"title":""}')] = "title: the jq expression  does not compile: line 1, column 1: the program is empty",
     } do
       local err = refusal(text)
       assert.is_truthy(err and err:find(message, 1, true), tostring(err))

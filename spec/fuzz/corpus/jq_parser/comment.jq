@@ -1,0 +1,3 @@
+1 # one \
+two
++ 3 # four

@@ -1,0 +1,1 @@
+if .a then 1 elif .b then 2 else if .c then 3 end end | if . > 1 then "x" end

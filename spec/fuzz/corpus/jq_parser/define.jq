@@ -1,0 +1,1 @@
+def f: def g($x; h): $x | h; g(1; 2); def k(a; $b): a, $b; f | k(.; 3)

@@ -1,0 +1,1 @@
+def a: 1; def b(f): f; def c($x; g): $x | g;

@@ -1,0 +1,1 @@
+{and: .or} | .if.then | $__prog_args | 1 as $end | $end

@@ -1,0 +1,1 @@
+.id | tostring + "/" + (.name // "none") | gsub(" "; "-") | ascii_downcase

@@ -1,0 +1,1 @@
+import "a" as b; include "c"; b::d($e::f)

@@ -1,0 +1,1 @@
+{a, "b c", $x, $__loc__, @base64 "d": 1, (.e | tostring): 2 | 3, if: 4, "f\(1, 2)", and,}

@@ -1,0 +1,1 @@
+.. | .a?, (.. .b?) | recurse(.c[]?; . != null) | path(..) | limit(3; repeat(.))

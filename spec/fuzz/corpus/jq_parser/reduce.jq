@@ -1,0 +1,1 @@
+reduce .[] as [$a, {b: $c}] (0; . + $a * $c) | foreach . as {$d, "e": [$f]} (1; 2; 3)

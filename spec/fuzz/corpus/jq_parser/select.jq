@@ -1,0 +1,1 @@
+[.items[] | select(.status == "open" and (.labels | map(.name) | index("bug")) != null)] | length

@@ -1,0 +1,1 @@
+(.a[] | select(.b > 1) | .c) |= map_values(. + 1) | del(.d[1:], .e) | to_entries

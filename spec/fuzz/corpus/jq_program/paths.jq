@@ -1,0 +1,2 @@
+[paths(type == "number")] | map(join("."))
+{"a":[1,{"b":2}],"c":"x"}
