@@ -1,6 +1,8 @@
 /* The batches of `moontide map`: see pipeline.h. The main thread reads items into batches and writes what
  * came of them in their order; worker threads parse and map, or with one thread the main thread itself does.
- * At most 2 N + 2 batches are on their way, so memory follows the batch. */
+ * At most 4 N + 4 batches are on their way, so memory follows the batch. When all slots are full the main
+ * thread sleeps until half of them are done: a batch is 0.3 ms of work, and waking for each costs a tenth of
+ * it. */
 #include "cli/pipeline.h"
 
 #include <errno.h>
@@ -38,6 +40,7 @@ struct run {
     struct batch *slots;
     unsigned slot_count;
     uint64_t submitted, taken, written;
+    uint64_t awaited; /* the batch that the main thread sleeps for */
     bool closing, started_badly;
     unsigned ready;
     struct mt_err compile_error;
@@ -212,12 +215,14 @@ static void *work(void *argument)
             pthread_cond_wait(&run->work, &run->lock);
         if (run->taken == run->submitted)
             break;
-        struct batch *b = &run->slots[run->taken++ % run->slot_count];
+        const uint64_t number = run->taken++;
+        struct batch *b = &run->slots[number % run->slot_count];
         pthread_mutex_unlock(&run->lock);
         map_batch(run, &w, b);
         pthread_mutex_lock(&run->lock);
         b->done = true;
-        pthread_cond_broadcast(&run->done);
+        if (number == run->awaited)
+            pthread_cond_signal(&run->done);
     }
     pthread_mutex_unlock(&run->lock);
     worker_fini(run, &w);
@@ -280,16 +285,26 @@ static bool put_batch(struct run *run, struct batch *b)
     return ok;
 }
 
-/* Waits for the oldest batch and writes it. */
-static bool write_batch(struct run *run)
+static void await(struct run *run, uint64_t number)
 {
-    struct batch *b = &run->slots[run->written % run->slot_count];
+    const struct batch *b = &run->slots[number % run->slot_count];
     pthread_mutex_lock(&run->lock);
+    run->awaited = number;
     while (!b->done)
         pthread_cond_wait(&run->done, &run->lock);
     pthread_mutex_unlock(&run->lock);
-    bool ok = put_batch(run, b);
-    run->written++;
+}
+
+/* Writes the oldest n batches when they are done. */
+static bool write_batches(struct run *run, uint64_t n)
+{
+    bool ok = true;
+    if (n > 0)
+        await(run, run->written + n - 1);
+    for (; n > 0; n--, run->written++) {
+        await(run, run->written);
+        ok = put_batch(run, &run->slots[run->written % run->slot_count]) && ok;
+    }
     return ok;
 }
 
@@ -364,10 +379,9 @@ static int map_side_by_side(struct run *run, struct mt_items *r, unsigned thread
         while (ok && read_batch(run, r, &run->slots[run->submitted % run->slot_count])) {
             submit(run);
             if (run->submitted - run->written == run->slot_count)
-                ok = write_batch(run);
+                ok = write_batches(run, run->slot_count / 2);
         }
-        while (run->written < run->submitted)
-            ok = write_batch(run) && ok;
+        ok = write_batches(run, run->submitted - run->written) && ok;
         if (!ok || run->p->totals.failed || run->p->totals.broken)
             code = MT_EXIT_FAILED;
     }
@@ -392,7 +406,7 @@ int mt_pipeline_run(struct mt_pipeline *p, struct mt_items *items, unsigned thre
     pthread_mutex_init(&run->lock, NULL);
     pthread_cond_init(&run->work, NULL);
     pthread_cond_init(&run->done, NULL);
-    run->slot_count = threads == 1 ? 1 : 2 * threads + 2;
+    run->slot_count = threads == 1 ? 1 : 4 * threads + 4;
     run->slots = mt_alloc(run->slot_count * sizeof *run->slots);
     for (unsigned i = 0; i < run->slot_count; i++) {
         struct batch *b = &run->slots[i];

@@ -118,7 +118,6 @@ struct mt_code_function {
 struct mt_code_slot {
     uint32_t parent;
     struct mt_jv key; /* a string or number of the program */
-    struct mt_slice name;
 };
 
 struct mt_code_entry {

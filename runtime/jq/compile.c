@@ -21,7 +21,8 @@ struct mt_compiler *mt_compiler_new(const struct mt_compile_options *options)
     p->environment = options && options->environment;
     mt_jv_heap_init(&p->heap, FOLD_MEMORY);
     p->heap.environment = p->environment;
-    *MT_CODE_ADD(p->slots) = (struct mt_code_slot){.parent = 0};
+    *MT_CODE_ADD(p->slots) = (struct mt_code_slot){.parent = UINT32_MAX}; /* the input itself */
+    c->slots.n = 1;
     return c;
 }
 
@@ -40,6 +41,9 @@ void mt_compiler_free(struct mt_compiler *c)
         return;
     forget_builtins(c, true);
     arena_free(c);
+    free(c->names.v);
+    free(c->slots.v);
+    free(c->known);
     mt_program_free(c->p);
     free(c);
 }
@@ -192,28 +196,100 @@ struct scope *push_scope(struct mt_compiler *c, int kind, struct mt_slice name)
     return s;
 }
 
+static uint64_t hash_of(uint64_t seed, struct mt_slice text)
+{
+    uint64_t h = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    for (size_t i = 0; i < text.n; i++)
+        h = (h ^ (unsigned char)text.p[i]) * UINT64_C(0x100000001b3);
+    return h ^ h >> 29;
+}
+
+/* The place of what is sought, or of the hole where it belongs. */
+static uint32_t *find_in(struct index *index, uint64_t hash, bool (*is)(void *ud, uint32_t i), void *ud)
+{
+    uint32_t at = (uint32_t)hash & (index->cap - 1);
+    while (index->v[at] && !is(ud, index->v[at] - 1))
+        at = (at + 1) & (index->cap - 1);
+    return &index->v[at];
+}
+
+static void make_room(struct mt_compiler *c, struct index *index, uint64_t (*hash)(void *ud, uint32_t i))
+{
+    if (index->cap > 2 * index->n)
+        return;
+    free(index->v);
+    index->cap = index->cap ? 2 * index->cap : 64;
+    index->v = mt_alloc(index->cap * sizeof *index->v);
+    for (uint32_t i = 0; i < index->n; i++) {
+        uint32_t at = (uint32_t)hash(c, i) & (index->cap - 1);
+        while (index->v[at])
+            at = (at + 1) & (index->cap - 1);
+        index->v[at] = i + 1;
+    }
+}
+
+struct sought {
+    struct mt_program *p;
+    struct mt_slice name;
+    uint32_t parent;
+    struct mt_jv key;
+};
+
+static bool is_name(void *ud, uint32_t i)
+{
+    const struct sought *s = ud;
+    return mt_slice_eq(s->p->names.v[i], s->name);
+}
+
+static uint64_t hash_name(void *ud, uint32_t i)
+{
+    const struct mt_compiler *c = ud;
+    return hash_of(0, c->p->names.v[i]);
+}
+
 void note_name(struct mt_compiler *c, struct mt_slice name)
 {
-    struct mt_program *p = c->p;
-    for (uint32_t i = 0; i < p->names.n; i++)
-        if (mt_slice_eq(p->names.v[i], name))
-            return;
-    struct mt_jv kept = mt_jv_string(&p->heap, name);
-    if (!mt_jv_is_none(kept))
-        *MT_CODE_ADD(p->names) = mt_jv_text(kept);
+    struct sought sought = {.p = c->p, .name = name};
+    make_room(c, &c->names, hash_name);
+    uint32_t *place = find_in(&c->names, hash_of(0, name), is_name, &sought);
+    struct mt_jv kept = *place ? MT_NONE : mt_jv_string(&c->p->heap, name);
+    if (mt_jv_is_none(kept))
+        return;
+    *MT_CODE_ADD(c->p->names) = mt_jv_text(kept);
+    *place = ++c->names.n;
+}
+
+static uint64_t hash_step(uint32_t parent, struct mt_jv key)
+{
+    double number = mt_jv_is(key, MT_NUMBER) ? mt_jv_double(key) : 0;
+    if (mt_jv_is(key, MT_STRING))
+        return hash_of(parent, mt_jv_text(key));
+    return hash_of(parent, (struct mt_slice){(const char *)&number, sizeof number});
+}
+
+static bool is_slot(void *ud, uint32_t i)
+{
+    const struct sought *s = ud;
+    const struct mt_code_slot *slot = &s->p->slots.v[i];
+    return slot->parent == s->parent && mt_jv_equal(slot->key, s->key);
+}
+
+static uint64_t hash_slot(void *ud, uint32_t i)
+{
+    const struct mt_compiler *c = ud;
+    return hash_step(c->p->slots.v[i].parent, c->p->slots.v[i].key);
 }
 
 uint32_t slot_below(struct mt_compiler *c, uint32_t parent, struct mt_jv key)
 {
-    struct mt_program *p = c->p;
-    for (uint32_t i = 1; i < p->slots.n; i++)
-        if (p->slots.v[i].parent == parent && mt_jv_equal(p->slots.v[i].key, key))
-            return i;
-    struct mt_slice name = {NULL, 0};
-    if (mt_jv_is(key, MT_STRING))
-        name = mt_jv_text(key);
-    *MT_CODE_ADD(p->slots) = (struct mt_code_slot){.parent = parent, .key = key, .name = name};
-    return p->slots.n - 1;
+    struct sought sought = {.p = c->p, .parent = parent, .key = key};
+    make_room(c, &c->slots, hash_slot);
+    uint32_t *place = find_in(&c->slots, hash_step(parent, key), is_slot, &sought);
+    if (!*place) {
+        *MT_CODE_ADD(c->p->slots) = (struct mt_code_slot){.parent = parent, .key = mt_jv_share(key)};
+        *place = c->slots.n = c->p->slots.n;
+    }
+    return *place - 1;
 }
 
 /* The parameters of a function that is called: slots of its frame from 0 on, in the order of the arguments; a
@@ -322,6 +398,9 @@ enum mt_rc mt_compiler_add(struct mt_compiler *c, struct mt_slice expression, un
     c->pending = c->closures = NULL;
     c->path_params = false;
     c->inlined = c->analysed = 0;
+    if (c->known_count)
+        memset(c->known, 0, c->known_cap * sizeof *c->known);
+    c->known_count = 0;
     compile_entry(c, mt_syntax_tree_root(tree));
     mt_syntax_tree_free(tree);
     forget_builtins(c, false);

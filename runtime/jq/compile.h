@@ -49,6 +49,19 @@ struct scope {
     struct mt_slice text;
 };
 
+/* Numbers by hash, for what would else be searched from one end to the other. */
+struct index {
+    uint32_t *v; /* number + 1 */
+    uint32_t n, cap;
+};
+
+/* What is known about an expression of the entry. */
+struct known {
+    const struct mt_node *node;
+    bool not_constant, reads_known, reads, outputs_known;
+    uint8_t outputs;
+};
+
 struct builtin; /* a definition that was parsed; compile_call.c */
 
 struct mt_compiler {
@@ -63,6 +76,9 @@ struct mt_compiler {
     struct unit *closures; /* all units of the entry that are closures, linked by next once they are done */
     bool path_params;      /* a closure is called for its paths */
     struct builtin *builtins;
+    struct index names, slots;
+    struct known *known; /* an open table by address */
+    uint32_t known_count, known_cap;
     unsigned inlined;  /* depth */
     unsigned analysed; /* depth of calls that are looked into */
     struct arena {
@@ -98,6 +114,9 @@ void note_name(struct mt_compiler *c, struct mt_slice name);
 uint32_t slot_below(struct mt_compiler *c, uint32_t parent, struct mt_jv key);
 
 /* compile_look.c: looking at expressions. */
+/* What is known about n, to be filled in; NULL: n is small, or stands in a builtin, where what its names mean
+ * depends on the call. */
+struct known *known_about(struct mt_compiler *c, const struct mt_node *n);
 bool reads_input(struct mt_compiler *c, const struct mt_node *n);
 enum outputs outputs_of(struct mt_compiler *c, const struct mt_node *n);
 const struct scope *find_variable(const struct mt_compiler *c, struct mt_slice name);

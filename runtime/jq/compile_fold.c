@@ -176,7 +176,9 @@ static bool fold_kind(struct mt_compiler *c, const struct mt_node *n, const stru
 }
 
 /* Can it be one at all? Makes nothing, so that looking at the same parts again and again costs no memory. */
-static bool is_foldable(struct mt_compiler *c, const struct mt_node *n, bool input)
+static bool is_foldable(struct mt_compiler *c, const struct mt_node *n, bool input);
+
+static bool look_foldable(struct mt_compiler *c, const struct mt_node *n, bool input)
 {
     switch (n->kind) {
     case MT_NODE_NULL:
@@ -215,6 +217,17 @@ static bool is_foldable(struct mt_compiler *c, const struct mt_node *n, bool inp
     default:
         return false;
     }
+}
+
+static bool is_foldable(struct mt_compiler *c, const struct mt_node *n, bool input)
+{
+    struct known *known = input ? NULL : known_about(c, n);
+    if (known && known->not_constant)
+        return false;
+    bool foldable = look_foldable(c, n, input);
+    if (!foldable && !input && (known = known_about(c, n)) != NULL)
+        known->not_constant = true;
+    return foldable;
 }
 
 bool fold(struct mt_compiler *c, const struct mt_node *n, const struct mt_jv *input, struct mt_jv *out)

@@ -1,8 +1,42 @@
 /* Looking at expressions before code is generated for them: do they read their input, how often do they give
  * something, does a body call itself. All answers may be cautious. */
+#include <stdlib.h>
+
+#include "base/memory.h"
 #include "jq/compile.h"
 
-enum { LOOK_DEPTH = 6 }; /* calls of builtins that are looked into, inside each other */
+enum {
+    LOOK_DEPTH = 6, /* calls of builtins that are looked into, inside each other */
+    KNOWN_HEIGHT = 5
+};
+
+/* The answers to the questions below are asked for at each level of a program: those about large expressions
+ * are kept, so that deep programs do not take their depth times their length. */
+struct known *known_about(struct mt_compiler *c, const struct mt_node *n)
+{
+    if (n->height < KNOWN_HEIGHT || c->text.p != c->source.p || c->analysed > 0)
+        return NULL;
+    if (2 * c->known_count >= c->known_cap) {
+        struct known *old = c->known;
+        uint32_t cap = c->known_cap;
+        c->known_cap = cap ? 2 * cap : 64;
+        c->known = mt_alloc(c->known_cap * sizeof *c->known);
+        c->known_count = 0;
+        for (uint32_t i = 0; i < cap; i++)
+            if (old[i].node)
+                *known_about(c, old[i].node) = old[i];
+        free(old);
+    }
+    uint64_t hash = (uint64_t)(uintptr_t)n * UINT64_C(0x9e3779b97f4a7c15);
+    uint32_t at = (uint32_t)(hash >> 32) & (c->known_cap - 1);
+    while (c->known[at].node && c->known[at].node != n)
+        at = (at + 1) & (c->known_cap - 1);
+    if (!c->known[at].node) {
+        c->known[at] = (struct known){.node = n};
+        c->known_count++;
+    }
+    return &c->known[at];
+}
 
 const struct scope *find_variable(const struct mt_compiler *c, struct mt_slice name)
 {
@@ -68,10 +102,8 @@ static bool call_reads(struct mt_compiler *c, const struct mt_node *n)
     return true;
 }
 
-bool reads_input(struct mt_compiler *c, const struct mt_node *n)
+static bool look_reads(struct mt_compiler *c, const struct mt_node *n)
 {
-    if (!n)
-        return false;
     switch (n->kind) {
     case MT_NODE_NULL:
     case MT_NODE_FALSE:
@@ -110,6 +142,21 @@ bool reads_input(struct mt_compiler *c, const struct mt_node *n)
     default:
         return reads_input(c, n->c) || reads_input(c, n->b) || reads_input(c, n->a);
     }
+}
+
+bool reads_input(struct mt_compiler *c, const struct mt_node *n)
+{
+    if (!n)
+        return false;
+    struct known *known = known_about(c, n);
+    if (known && known->reads_known)
+        return known->reads;
+    bool reads = look_reads(c, n);
+    if ((known = known_about(c, n)) != NULL) { /* the table may have grown since */
+        known->reads_known = true;
+        known->reads = reads;
+    }
+    return reads;
 }
 
 static enum outputs least(enum outputs a, enum outputs b)
@@ -177,11 +224,9 @@ static enum outputs of_call(struct mt_compiler *c, const struct mt_node *n)
     return result;
 }
 
-enum outputs outputs_of(struct mt_compiler *c, const struct mt_node *n)
+static enum outputs look_outputs(struct mt_compiler *c, const struct mt_node *n)
 {
     enum outputs body, handler;
-    if (!n)
-        return GIVES_ONE;
     switch (n->kind) {
     case MT_NODE_INTERPOLATION:
     case MT_NODE_OBJECT:
@@ -226,6 +271,21 @@ enum outputs outputs_of(struct mt_compiler *c, const struct mt_node *n)
     default:
         return GIVES_ONE;
     }
+}
+
+enum outputs outputs_of(struct mt_compiler *c, const struct mt_node *n)
+{
+    if (!n)
+        return GIVES_ONE;
+    struct known *known = known_about(c, n);
+    if (known && known->outputs_known)
+        return (enum outputs)known->outputs;
+    enum outputs outputs = look_outputs(c, n);
+    if ((known = known_about(c, n)) != NULL) {
+        known->outputs_known = true;
+        known->outputs = (uint8_t)outputs;
+    }
+    return outputs;
 }
 
 static bool pattern_calls(const struct mt_pattern *p, struct mt_slice name, unsigned arity)

@@ -8,6 +8,7 @@
 
 #define DEFAULT_STEPS UINT64_C(50000000)
 #define DEFAULT_MEMORY ((size_t)256 << 20)
+#define KEPT_STACKS ((size_t)1 << 20)
 
 struct mt_machine *mt_machine_new(const struct mt_program *p, const struct mt_machine_limits *limits)
 {
@@ -46,6 +47,8 @@ static void begin(struct mt_machine *m, struct mt_jv input)
     m->fork_count = 0;
     m->top = m->limit = m->path = m->path_limit = m->frame = m->frame_limit = 0;
     m->heap.steps = m->limits.steps;
+    if (m->bytes > KEPT_STACKS) /* one deep recursion need not cost memory for good */
+        free_stacks(m);
 }
 
 void mt_machine_begin(struct mt_machine *m, struct mt_val input)

@@ -104,8 +104,6 @@ static enum each_start start_each(struct mt_machine *m, uint32_t pc, bool is_pat
     if (is_path && !path_may_iterate(m, v))
         return EACH_RAISED;
     if (kind != MT_ARRAY && kind != MT_OBJECT) {
-        if (is_path && kind == MT_NULL)
-            return EACH_EMPTY;
         mt_jv_raise(&m->heap, "Cannot iterate over %s", mt_jv_show(v, shown));
         return EACH_RAISED;
     }

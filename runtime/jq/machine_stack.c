@@ -50,6 +50,12 @@ void free_stacks(struct mt_machine *m)
     free(m->units);
     free(m->paths);
     free(m->forks);
+    m->stack = NULL;
+    m->units = NULL;
+    m->paths = NULL;
+    m->forks = NULL;
+    m->stack_cap = m->units_cap = m->paths_cap = m->forks_cap = 0;
+    m->bytes = 0;
 }
 
 struct fork *push_fork(struct mt_machine *m, enum fork_kind kind, uint32_t at)

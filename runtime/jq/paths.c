@@ -152,8 +152,8 @@ struct mt_jv mt_jv_get(struct mt_jv_heap *h, struct mt_jv v, struct mt_jv key)
         return position(mt_jv_double(key), mt_jv_count(v), &at) ? or_null(mt_jv_index(v, at)) : mt_jv_null();
     if (kind == MT_NULL && (by == MT_STRING || by == MT_NUMBER || by == MT_OBJECT))
         return mt_jv_null();
-    if (by == MT_OBJECT && (kind == MT_ARRAY || kind == MT_STRING))
-        return mt_jv_get_slice(h, v, mt_jv_member(key, MT_SLICE("start")),
+    if (by == MT_OBJECT && (kind == MT_ARRAY || kind == MT_STRING)) /* v stays as it is: it is only read */
+        return mt_jv_get_slice(h, mt_jv_share(v), mt_jv_member(key, MT_SLICE("start")),
                                mt_jv_member(key, MT_SLICE("end")));
     if (kind == MT_ARRAY && by == MT_ARRAY)
         return positions(h, v, key);

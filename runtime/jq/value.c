@@ -63,6 +63,8 @@ void mt_jv_string_cut(struct mt_jv_heap *h, struct mt_jv string, size_t n)
 /* Where text stops being valid UTF-8. */
 static size_t valid_bytes(struct mt_slice text)
 {
+    if (text.n == 0) /* no bytes may be no pointer either */
+        return 0;
     const char *p = text.p, *end = text.p + text.n;
     while (p < end) {
         uint64_t word;

@@ -130,6 +130,14 @@ describe("hostile expressions", function()
     end
   end)
 
+  it("near the ceiling of memory end soon: what is collected again and again is work, too", function()
+    for _, program in ipairs { "[range(750000)] | sort_by(-.) | length",
+      "reduce range(1000000000) as $i ({}; .[$i | tostring] = $i)", "[range(infinite) | tostring]" } do
+      local answer = drive({ { op = "jq", program = program, inputs = { 1 } } }, { MOONTIDE__JQ__MEMORY_MB = "64" })[1]
+      assert.is_truthy(answer.results[1].e and answer.results[1].e:find("MOONTIDE__JQ__", 1, true), program)
+    end
+  end)
+
   it("that never end fail their item when they are its selector or identifier", function()
     local limits = { MOONTIDE__JQ__STEPS = "300000" }
     local request = { op = "map", resource = resource("1", "if .n == 1 then last(repeat(1)) else true end"),

@@ -3,8 +3,7 @@
  *   {"op":"jq","program","inputs","environment"} → {"compile":MESSAGE} or
  * {"results":[{"v":[…],"e":MESSAGE?}]}
  *   {"op":"map","resource","items","source","repeat","threads"} → {"error"} or what struct mt_mapped holds
- *   {"op":"native","text"} → {"native":true} or {"native":false,"error","known"}: does the native engine take
- *   it (known: jq would)?                     {"op":"compile","resource"} → {"us"}: to compile the mapping
+ *   {"op":"compile","resource"} → {"us"} (to compile the mapping) or {"error"}
  * MOONTIDE__ENGINE and its limits hold here, too.
  * threads: that many mappers run the batch side by side, and their answers must be the same. */
 #include <pthread.h>
@@ -227,21 +226,6 @@ out:
     free(source);
 }
 
-static void native(struct mt_val request, struct mt_builder *b)
-{
-    struct mt_compiler *c = mt_compiler_new(NULL);
-    struct mt_err err = {0};
-    unsigned entry;
-    enum mt_rc rc = mt_compiler_add(c, text_of(request, "text"), &entry, &err);
-    put_flag(b, "native", rc == MT_OK);
-    if (rc) {
-        put_flag(b, "known", rc == MT_ENOENT);
-        put_text(b, "error", mt_slice_of(err.text));
-    }
-    mt_program_free(mt_compiler_finish(c));
-    mt_compiler_free(c);
-}
-
 static void compile(struct mt_val request, struct mt_builder *b)
 {
     struct mt_mapping *m = NULL;
@@ -265,8 +249,7 @@ int main(void)
     static const struct {
         const char *op;
         void (*run)(struct mt_val request, struct mt_builder *b);
-    } ops[] = {{"quotes", quotes}, {"path", path},     {"jq", jq},
-               {"map", map},       {"native", native}, {"compile", compile}};
+    } ops[] = {{"quotes", quotes}, {"path", path}, {"jq", jq}, {"map", map}, {"compile", compile}};
     char *line = NULL;
     size_t size = 0;
     ssize_t n;

@@ -310,6 +310,8 @@ describe("paths", function()
       { ".a += empty", '{"a":1}', "" },
       { ".[.k] += 1 | .[.k] = [.[.k]]", '{"k":"x"}', '{"k":"x","x":[1]}' },
       { '.a = error("x")', "null", "", "x" },
+      { ".[] |= .", "null", "", "Cannot iterate over null (null)" },
+      { "(.a[]? |= 1), [path(.a[]?)]", "{}", '{},[]' },
       { ".a = 1", "5", "", 'Cannot index number with string ("a")' },
       { ".[0] = 1", '{}', "", "Cannot index object with number (0)" },
       { ".a.b |= 3", '{"a":5}', "", 'Cannot index number with string ("b")' },
@@ -484,6 +486,25 @@ describe("programs", function()
     assert.equal("not_found", answers[1].rc)
     assert.equal("invalid", answers[2].rc)
     assert.equal("not_found", answers[3].rc)
+  end)
+
+  it("compile in time that follows their length, however deep they are", function()
+    -- what looked again at each level at all that is below would take minutes
+    local object = {}
+    for i = 1, 130 do
+      object[i] = ("a%d: ., "):format(i)
+    end
+    object = "{" .. table.concat(object) .. "z: "
+    local steps = {}
+    for i = 1, 40000 do
+      steps[i] = (".n%d"):format(i)
+    end
+    local answer = drive { { op = "program", programs = { object:rep(700) .. "." .. ("}"):rep(700),
+      table.concat(steps, ","), "." .. (" + [1,2,3]"):rep(1900), ("skip(1; "):rep(200) .. "." .. (")"):rep(200),
+      ("(try "):rep(300) .. "." .. " catch .)" .. (" catch .)"):rep(299), ("walk("):rep(100) .. "." .. (")"):rep(100) } } }[1]
+    assert.same({}, answer.failed)
+    assert.equal(6, #answer.entries)
+    assert.equal(40000, #answer.names)
   end)
 
   it("see the environment only when they may", function()

@@ -438,6 +438,25 @@ describe("a mapping that is wrong", function()
   end)
 end)
 
+describe("compiling", function()
+  it("takes a mapping of 61 fields 2 ms, in a build that is not optimised 20", function()
+    local fields = {}
+    for i = 1, 59 do
+      fields[i] = ('"f%d":%s'):format(i, encode(({ ".a.b" .. i, ".l[] | select(.x == " .. i .. ") | .y",
+        '(.a.n // 0) + ' .. i, 'if .a.b then "x\\(.c)" else empty end', '.t | sub("^(?<a>[a-z]+)-"; "\\(.a)/")',
+        '[.l[]? | .name | ascii_downcase] | sort | join(", ")', "(.d / 1000 | todate)" })[i % 7 + 1]))
+    end
+    local request = ('{"op":"compile","resource":%s}'):format(resource("{" .. BASE .. ',"properties":{' ..
+      table.concat(fields, ",") .. "}}"))
+    local least = math.huge
+    for _, answer in ipairs(drive { request, request, request, request, request }) do
+      assert.is_nil(answer.error)
+      least = math.min(least, answer.us)
+    end
+    assert.is_true(least <= 20000, least)
+  end)
+end)
+
 describe("threads", function()
   it("have a mapper each and agree", function()
     local items = {}

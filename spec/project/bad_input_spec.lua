@@ -70,7 +70,7 @@ describe("a bundle or configuration that is wrong", function()
     { "a spec.yaml whose configurations are no list", { [".port/spec.yaml"] = "configurations: none\n" }, 2, 1, { ".port/spec.yaml", "must be a list" } },
     { "a syntax error in the mapping", { [MAPPING] = "resources:\n  - kind: [\n" }, 2, 1, { MAPPING .. ":3:" } },
     { "an empty mapping file", { [MAPPING] = "" }, 2, 1, { MAPPING, "must be an object" } },
-    { "a mapping whose expression does not compile", { [MAPPING] = sync.mapping:gsub("url: .url", "url: '.url | ('") }, 2, 1, { MAPPING, 'kind "item"', "properties.url", ".url | (", "a ( is not closed" } },
+    { "a mapping whose expression does not compile", { [MAPPING] = sync.mapping:gsub("url: .url", "url: '.url | ('") }, 2, 1, { MAPPING, 'kind "item"', "properties.url", ".url | (", "is not closed: ')' is missing" } },
     { "a mapping whose selector does not compile", { [MAPPING] = sync.mapping:gsub("'true'", "'true)'") }, 2, 1, { MAPPING, 'kind "item"', "selector.query", "true)" } },
     { "a mapping with an unknown function", { [MAPPING] = sync.mapping:gsub("url: .url", "url: .url | nosuch") }, 2, 1, { MAPPING, "properties.url", "nosuch/0 is not defined" } },
     { "a mapping without an identifier", { [MAPPING] = sync.mapping:gsub("identifier:", "identifer:") }, 2, 1, { MAPPING, "resource 0", "identifier: is missing" } },
