@@ -72,6 +72,8 @@ static bool own_items(struct mt_jv_heap *h, struct mt_jv_array *a, size_t room, 
         cap = LEAST_ITEMS;
     if (cap > MT_JV_ITEMS_MAX && need <= MT_JV_ITEMS_MAX)
         cap = MT_JV_ITEMS_MAX;
+    if (!mt_jv_work(h, a->count / (children_are_seen ? 2 : 8)))
+        return false;
     struct mt_jv_items *items = new_items(h, room == 0 ? need : cap);
     if (!items)
         return false;
@@ -114,7 +116,7 @@ static bool stretch(struct mt_jv_heap *h, struct mt_jv_array *a, size_t room)
 struct mt_jv_array *mt_array_own(struct mt_jv_heap *h, struct mt_jv v, size_t room, bool to_write)
 {
     if (v.tag == MT_JV_DOC)
-        return thaw(h, v, 0, mt_jv_count(v), room);
+        return mt_jv_work(h, 2 * mt_jv_count(v)) ? thaw(h, v, 0, mt_jv_count(v), room) : NULL;
     struct mt_jv_array *a = v.array;
     if (a->head.flags & MT_BLOCK_SHARED) {
         struct mt_jv_array *copy = new_array(h, 0);

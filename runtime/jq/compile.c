@@ -368,8 +368,8 @@ static void compile_entry(struct mt_compiler *c, const struct mt_node *root)
     c->unit = NULL;
     struct unit *u = new_unit(c, NULL, root, NULL);
     c->unit = c->root = u;
-    c->scope = NULL;
-    if (!is_trivial(c, root, &entry)) {
+    check_names(c, root);
+    if (!c->broken && !is_trivial(c, root, &entry)) {
         entry.function = u->index;
         c->p->functions.v[u->index].start[0] = here(c);
         gen(c, root, (struct input){IN_SLOT, 0}, 0);

@@ -147,6 +147,7 @@ void gen_alternative(struct mt_compiler *c, const struct mt_node *n, struct inpu
 void gen_try(struct mt_compiler *c, const struct mt_node *n, struct input in, unsigned how);
 void gen_label(struct mt_compiler *c, const struct mt_node *n, struct input in, unsigned how);
 void gen_break(struct mt_compiler *c, const struct mt_node *n, struct input in);
+void fail_no_label(struct mt_compiler *c, const struct mt_node *n);
 void gen_collect(struct mt_compiler *c, const struct mt_node *n, struct input in);
 void gen_first(struct mt_compiler *c, const struct mt_node *n, struct input in, unsigned how);
 void gen_is_empty(struct mt_compiler *c, const struct mt_node *n, struct input in);
@@ -160,7 +161,12 @@ void gen_variable(struct mt_compiler *c, const struct mt_node *n);
 /* compile_update.c: assignments. */
 void gen_assign(struct mt_compiler *c, const struct mt_node *n, struct input in);
 
+/* compile_names.c: fails for a name that stands for nothing, also where no code is generated. */
+void check_names(struct mt_compiler *c, const struct mt_node *root);
+
 /* compile_call.c: names of functions. */
+bool is_builtin(const struct mt_node *n); /* a call of what jq brings along */
+void fail_unknown(struct mt_compiler *c, const struct mt_node *n);
 void gen_call(struct mt_compiler *c, const struct mt_node *n, struct input in, unsigned how);
 void gen_function(struct mt_compiler *c, const struct mt_node *n, struct input in, unsigned how);
 void gen_recurse(struct mt_compiler *c, struct input in, unsigned how);

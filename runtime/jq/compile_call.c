@@ -395,7 +395,7 @@ static void consider(struct guess *g, struct mt_slice wanted, struct mt_slice na
     }
 }
 
-static void fail_unknown(struct mt_compiler *c, const struct mt_node *n)
+void fail_unknown(struct mt_compiler *c, const struct mt_node *n)
 {
     struct guess g = {.distance = NAME_MAX_DISTANCE + 1};
     const struct mt_native *native;
@@ -419,6 +419,20 @@ static void fail_unknown(struct mt_compiler *c, const struct mt_node *n)
                 MT_FMT(g.name));
     else
         fail_at(c, MT_EINVAL, n->at, "%.*s/%u is not defined", MT_FMT(n->text), n->count);
+}
+
+bool is_builtin(const struct mt_node *n)
+{
+    static const struct {
+        const char *name;
+        unsigned least, most;
+    } special[] = {{"empty", 0, 0}, {"not", 0, 0},   {"recurse", 0, 0}, {"error", 0, 1},
+                   {"path", 1, 1},  {"first", 1, 1}, {"isempty", 1, 1}, {"range", 1, 3}};
+    for (size_t i = 0; i < sizeof special / sizeof *special; i++)
+        if (mt_slice_is(n->text, special[i].name) && n->count >= special[i].least &&
+            n->count <= special[i].most)
+            return true;
+    return is_refused(n) || mt_native_find(n->text, n->count) || mt_definition_find(n->text, n->count).p;
 }
 
 void gen_call(struct mt_compiler *c, const struct mt_node *n, struct input in, unsigned how)

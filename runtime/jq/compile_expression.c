@@ -119,6 +119,14 @@ bool gen_quiet(struct mt_compiler *c, const struct mt_node *n, struct input in, 
     return true;
 }
 
+/* Gives exactly one value and raises nothing, so that nobody can tell when it is evaluated. */
+static bool is_calm(const struct mt_node *n)
+{
+    return n->kind == MT_NODE_IDENTITY || n->kind == MT_NODE_VARIABLE || n->kind == MT_NODE_STRING ||
+           n->kind == MT_NODE_NUMBER || n->kind == MT_NODE_NULL || n->kind == MT_NODE_FALSE ||
+           n->kind == MT_NODE_TRUE;
+}
+
 /* Operands x and y of an operation that has y evaluated outermost; returns whether x ends up topmost. Both
  * are values, not paths. */
 static bool gen_pair(struct mt_compiler *c, const struct mt_node *x, const struct mt_node *y, struct input in)
@@ -128,7 +136,7 @@ static bool gen_pair(struct mt_compiler *c, const struct mt_node *x, const struc
         if (!reads_input(c, x)) {
             drop_input(c, in);
             in = none;
-        } else if (outputs_of(c, x) != GIVES_MANY) {
+        } else if (is_calm(x) || (is_calm(y) && outputs_of(c, x) != GIVES_MANY)) {
             gen(c, x, in, 0);
             gen(c, y, none, 0);
             return false;

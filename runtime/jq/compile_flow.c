@@ -95,13 +95,18 @@ void gen_label(struct mt_compiler *c, const struct mt_node *n, struct input in, 
     c->scope = saved;
 }
 
+void fail_no_label(struct mt_compiler *c, const struct mt_node *n)
+{
+    fail_at(c, MT_EINVAL, n->at, "there is no label $%.*s here to break out of", MT_FMT(n->text));
+}
+
 void gen_break(struct mt_compiler *c, const struct mt_node *n, struct input in)
 {
     const struct scope *s = c->scope;
     while (s && (s->kind != SCOPE_LABEL || !mt_slice_eq(s->name, n->text)))
         s = s->outer;
     if (!s) {
-        fail_at(c, MT_EINVAL, n->at, "there is no label $%.*s here to break out of", MT_FMT(n->text));
+        fail_no_label(c, n);
         return;
     }
     drop_input(c, in);

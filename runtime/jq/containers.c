@@ -5,6 +5,7 @@
 #include "jq/heap.h"
 #include "jq/native.h"
 #include "jq/search.h"
+#include "jq/text.h"
 
 static struct mt_jv refuse(struct mt_jv_heap *h, struct mt_jv v, const char *what)
 {
@@ -103,7 +104,9 @@ static struct mt_jv has(struct mt_jv_heap *h, struct mt_jv *args)
     struct mt_jv v = args[0], key = args[1];
     enum mt_kind kind = mt_jv_kind(v), by = mt_jv_kind(key);
     if (by == MT_STRING && (kind == MT_OBJECT || kind == MT_NULL))
-        return mt_jv_bool(!mt_jv_is_none(mt_jv_member(v, mt_jv_text(key))));
+        return mt_jv_name_work(h, mt_jv_text(key))
+                   ? mt_jv_bool(!mt_jv_is_none(mt_jv_member(v, mt_jv_text(key))))
+                   : MT_NONE;
     if (by == MT_NUMBER && (kind == MT_ARRAY || kind == MT_NULL)) {
         double d = mt_jv_double(key);
         return mt_jv_bool(d > -1 && d < (double)mt_jv_count(v));
@@ -284,21 +287,6 @@ static struct mt_jv entry_value(struct mt_jv v)
     return mt_jv_is_none(value) ? mt_jv_null() : value;
 }
 
-static struct mt_jv as_text(struct mt_jv_heap *h, struct mt_jv v)
-{
-    if (mt_jv_is(v, MT_STRING))
-        return v;
-    struct mt_buf text;
-    mt_buf_init(&text, h->max);
-    struct mt_jv out = MT_NONE;
-    if (mt_jv_write(v, &text))
-        out = mt_jv_string(h, mt_buf_slice(&text));
-    else
-        h->fault = MT_FAULT_MEMORY;
-    mt_buf_fini(&text);
-    return out;
-}
-
 static struct mt_jv from_entries(struct mt_jv_heap *h, struct mt_jv *args)
 {
     struct mt_jv out = iterable(h, args[0]) ? mt_jv_object(h, mt_jv_count(args[0])) : MT_NONE, name, part;
@@ -306,7 +294,7 @@ static struct mt_jv from_entries(struct mt_jv_heap *h, struct mt_jv *args)
     while (!mt_jv_is_none(out) && mt_jv_iter_next(&it, &name, &part)) {
         struct mt_jv key = entry_key(h, part);
         if (!mt_jv_is_none(key))
-            key = as_text(h, key);
+            key = mt_text_of(h, key);
         out = mt_jv_is_none(key) ? key : mt_jv_set(h, out, key, entry_value(part));
     }
     return out;

@@ -27,14 +27,15 @@ static struct mt_jv json(struct mt_jv_heap *h, struct mt_jv v)
         return mt_text_copy(h, MT_SLICE("true"));
     case MT_JV_NUMBER: {
         char digits[MT_JV_NUMBER_SIZE];
+        if (!mt_jv_work(h, mt_text_digits_work(v)))
+            return MT_NONE;
         size_t n = mt_jv_format_number(v.number, digits);
         return mt_text_copy(h, (struct mt_slice){digits, n});
     }
     default: {
         struct mt_buf out;
         mt_buf_init(&out, h->max);
-        mt_jv_write(v, &out);
-        if (!mt_text_work(h, out.n)) {
+        if ((!mt_jv_write_stepping(h, v, &out) && !out.failed) || !mt_text_work(h, out.n)) {
             mt_buf_fini(&out);
             return MT_NONE;
         }
@@ -128,7 +129,7 @@ static struct mt_jv row(struct mt_jv_heap *h, struct mt_jv v, const struct row *
                 bad = field;
                 break;
             }
-            if (!mt_text_work(h, out.n - before)) {
+            if (!mt_jv_work(h, (out.n - before) / 64 + 1 + mt_text_digits_work(field))) {
                 mt_buf_fini(&out);
                 return MT_NONE;
             }

@@ -89,8 +89,18 @@ static void *no_memory(struct mt_jv_heap *h)
  * done for. */
 static void *take_elsewhere(struct mt_jv_heap *h, size_t n)
 {
-    size_t size = h->chunks ? least(2 * h->chunks->size, LARGEST_CHUNK) : FIRST_CHUNK;
-    if (h->chunks && n > size / 4) {
+    if (!h->chunks) { /* it is never given back, so it is small whatever comes first */
+        h->chunks = new_chunk(FIRST_CHUNK);
+        if (!h->chunks)
+            return no_memory(h);
+        use_chunk(h, h->chunks);
+        if (n <= FIRST_CHUNK) {
+            h->free += n;
+            return h->chunks->data;
+        }
+    }
+    size_t size = least(2 * h->chunks->size, LARGEST_CHUNK);
+    if (n > size / 4) {
         struct mt_jv_chunk *chunk = new_chunk(n);
         if (!chunk)
             return no_memory(h);
@@ -109,8 +119,7 @@ static void *take_elsewhere(struct mt_jv_heap *h, size_t n)
     struct mt_jv_chunk *chunk = new_chunk(size > n ? size : n);
     if (!chunk)
         return no_memory(h);
-    if (h->chunks)
-        h->chunks->filled = (size_t)(h->free - h->chunks->data);
+    h->chunks->filled = (size_t)(h->free - h->chunks->data);
     chunk->next = h->chunks;
     h->chunks = chunk;
     use_chunk(h, chunk);

@@ -114,6 +114,12 @@ static inline uint16_t mt_jv_depth(struct mt_jv v)
 /* Puts child into a container: its depth follows. false: too deep, raised. */
 bool mt_jv_deepen(struct mt_jv_heap *h, struct mt_jv_block *container, struct mt_jv child);
 
+/* Takes the steps of hashing and comparing the name of a member: those of a long one. false: raised. */
+static inline bool mt_jv_name_work(struct mt_jv_heap *h, struct mt_slice name)
+{
+    return name.n < 256 || mt_jv_work(h, name.n / 64);
+}
+
 /* Containers, unmarked: what is given or a copy of it, with room for more. The value's kind has to fit. NULL:
  * raised. to_write: elements that are there are going to be replaced, not only followed. */
 struct mt_jv_array *mt_array_own(struct mt_jv_heap *h, struct mt_jv v, size_t room, bool to_write);

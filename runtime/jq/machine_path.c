@@ -32,9 +32,8 @@ static bool is_same(struct mt_jv a, struct mt_jv b)
 static const char *show(struct mt_jv v, size_t n, char out[MT_JV_SHOWN])
 {
     struct mt_buf text;
-    mt_buf_init(&text, 1 << 20);
-    if (!mt_jv_write(v, &text) && text.n == 0)
-        mt_buf_puts(&text, "...");
+    mt_buf_init(&text, 16 << 10);
+    mt_jv_write_begin(v, n + 1, &text);
     size_t length = text.n;
     if (length > n) {
         length = n - 3;

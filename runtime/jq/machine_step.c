@@ -9,6 +9,13 @@ typedef struct mt_jv operator_of(struct mt_jv_heap *h, struct mt_jv a, struct mt
 static operator_of *const operators[] = {mt_jv_add, mt_jv_subtract, mt_jv_multiply, mt_jv_divide,
                                          mt_jv_modulo};
 
+/* Reading a number goes through all of its digits. */
+static bool number_work(struct mt_machine *m, struct mt_jv v)
+{
+    size_t digits = v.tag == MT_JV_LITERAL || v.tag == MT_JV_DOC ? mt_jv_spelling(v).n : 0;
+    return digits < 256 || mt_jv_work(&m->heap, digits / 8);
+}
+
 struct mt_jv step_native(struct mt_machine *m, const struct mt_code *code)
 {
     struct mt_jv args[NATIVE_ARGS];
@@ -18,6 +25,9 @@ struct mt_jv step_native(struct mt_machine *m, const struct mt_code *code)
         args[i] = pop(m);
     if (!(code->flag & MT_FLAG_TOP))
         args[0] = pop(m);
+    for (unsigned i = 0; i <= code->b; i++)
+        if (!number_work(m, args[i]))
+            return MT_NONE;
     return m->p->natives.v[code->a]->run(&m->heap, args);
 }
 
@@ -156,6 +166,8 @@ bool step_change_variable(struct mt_machine *m, const struct mt_code *code)
 struct mt_jv step_slice(struct mt_machine *m, bool is_path)
 {
     struct mt_jv v = pop(m), to = pop(m), from = pop(m);
+    if (!number_work(m, from) || !number_work(m, to))
+        return MT_NONE;
     return is_path ? path_slice(m, v, from, to) : mt_jv_get_slice(&m->heap, v, from, to);
 }
 
@@ -169,6 +181,8 @@ struct mt_jv step_index(struct mt_machine *m, const struct mt_code *code)
         key = pop(m);
         v = pop(m);
     }
+    if (!number_work(m, key))
+        return MT_NONE;
     if (code->op == MT_DO_INDEX)
         return mt_jv_get(&m->heap, v, key);
     return code->op == MT_DO_PATH_INDEX ? path_step(m, v, key) : path_get(m, v, key);
@@ -180,5 +194,7 @@ struct mt_jv step_arithmetic(struct mt_machine *m, const struct mt_code *code)
     operands(m, code, &l, &r);
     if (l.tag == MT_JV_NUMBER && r.tag == MT_JV_NUMBER && code->op <= MT_DO_SUBTRACT)
         return mt_jv_number(code->op == MT_DO_ADD ? l.number + r.number : l.number - r.number);
+    if (!number_work(m, l) || !number_work(m, r))
+        return MT_NONE;
     return operators[code->op - MT_DO_ADD](&m->heap, l, r);
 }

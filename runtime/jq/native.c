@@ -43,7 +43,7 @@ static struct mt_jv native_builtins(struct mt_jv_heap *h, struct mt_jv *args)
 {
     (void)args;
     static const char *const instructions[] = {"empty/0", "error/0", "error/1", "path/1"};
-    struct mt_jv list = mt_jv_array(h, 256);
+    struct mt_jv list = mt_jv_work(h, 4096) ? mt_jv_array(h, 256) : MT_NONE;
     const struct mt_native *native;
     const char *name;
     for (size_t i = 0; i < sizeof instructions / sizeof *instructions; i++)

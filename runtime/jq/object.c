@@ -118,7 +118,7 @@ struct mt_jv_pair *mt_object_find(const struct mt_jv_object *o, struct mt_slice 
 static struct mt_jv_table *copy_table(struct mt_jv_heap *h, const struct mt_jv_table *old, size_t cap,
                                       bool children_are_seen)
 {
-    struct mt_jv_table *t = new_table(h, cap);
+    struct mt_jv_table *t = mt_jv_work(h, old ? old->used / 2 : 0) ? new_table(h, cap) : NULL;
     if (!t)
         return NULL;
     for (uint32_t i = 0; old && i < old->used; i++) {
@@ -128,6 +128,8 @@ static struct mt_jv_table *copy_table(struct mt_jv_heap *h, const struct mt_jv_t
         if (children_are_seen)
             mt_jv_share(pair->value);
         uint32_t hash = 0;
+        if (t->mask != 0 && old->mask == 0 && !mt_jv_name_work(h, mt_jv_text(pair->key)))
+            return NULL;
         if (t->mask != 0)
             hash = old->mask != 0 ? hashes_of(old)[i] : hash_of(mt_jv_text(pair->key));
         add(t, pair->key, pair->value, hash);
@@ -146,7 +148,7 @@ static size_t grown(size_t count, size_t room)
 static struct mt_jv_object *thaw(struct mt_jv_heap *h, struct mt_jv v, size_t room)
 {
     size_t count = mt_jv_count(v);
-    struct mt_jv_object *o = new_object(h, count + room);
+    struct mt_jv_object *o = mt_jv_work(h, 4 * count) ? new_object(h, count + room) : NULL;
     if (!o || !o->table)
         return o;
     struct mt_jv_iter it = mt_jv_iter_of(v);
@@ -154,6 +156,8 @@ static struct mt_jv_object *thaw(struct mt_jv_heap *h, struct mt_jv v, size_t ro
     while (o->table->used < count && mt_jv_iter_next(&it, &key, &value)) {
         if (value.tag == MT_JV_DOC)
             o->head.depth = 2;
+        if (!mt_jv_name_work(h, mt_jv_text(key)))
+            return NULL;
         add(o->table, key, value, o->table->mask != 0 ? hash_of(mt_jv_text(key)) : 0);
     }
     o->count = o->table->used;
@@ -187,7 +191,7 @@ struct mt_jv_object *mt_object_own(struct mt_jv_heap *h, struct mt_jv v, size_t 
 
 struct mt_jv mt_jv_set(struct mt_jv_heap *h, struct mt_jv object, struct mt_jv name, struct mt_jv value)
 {
-    struct mt_jv_object *o = mt_object_own(h, object, 1);
+    struct mt_jv_object *o = mt_jv_name_work(h, mt_jv_text(name)) ? mt_object_own(h, object, 1) : NULL;
     if (!o || !mt_jv_deepen(h, &o->head, value))
         return MT_NONE;
     uint32_t hash = 0, found = find(o->table, mt_jv_text(name), &hash);
@@ -202,6 +206,8 @@ struct mt_jv mt_jv_set(struct mt_jv_heap *h, struct mt_jv object, struct mt_jv n
 
 struct mt_jv mt_jv_unset(struct mt_jv_heap *h, struct mt_jv object, struct mt_slice name)
 {
+    if (!mt_jv_name_work(h, name))
+        return MT_NONE;
     if (mt_jv_is_none(mt_jv_member(object, name))) /* nothing to copy for */
         return object;
     struct mt_jv_object *o = mt_object_own(h, object, 0);

@@ -46,8 +46,10 @@ static int rank(struct mt_jv v)
     }
 }
 
-static int compare_numbers(struct mt_jv a, struct mt_jv b)
+static int compare_numbers(struct mt_jv a, struct mt_jv b, struct order *o)
 {
+    if (!work(o, 8 * (mt_jv_spelling(a).n + mt_jv_spelling(b).n))) /* digits are gone through one by one */
+        return 0;
     double x = mt_jv_double(a), y = mt_jv_double(b);
     if (x != x) /* nan is less than any number, nan too */
         return -1;
@@ -89,13 +91,15 @@ static struct mt_jv look(struct mt_jv object, struct mt_slice name)
 }
 
 /* The smallest name of a that b does not have; p NULL: there is none. */
-static struct mt_slice least_of_its_own(struct mt_jv a, struct mt_jv b)
+static struct mt_slice least_of_its_own(struct mt_jv a, struct mt_jv b, struct order *o)
 {
     struct mt_slice least = {NULL, 0};
     struct mt_jv_iter it = mt_jv_iter_of(a);
     struct mt_jv key, value;
     while (mt_jv_iter_peek(&it, &key, &value)) {
         struct mt_slice name = mt_jv_text(key);
+        if (!work(o, name.n))
+            break;
         if (mt_jv_is_none(look(b, name)) && (!least.p || compare_texts(name, least) < 0))
             least = name;
     }
@@ -113,9 +117,9 @@ static bool has_greater(struct mt_jv object, struct mt_slice name)
 }
 
 /* Sorted names as arrays: at the first name that only one has, the other has a greater one or has ended. */
-static int compare_names(struct mt_jv a, struct mt_jv b)
+static int compare_names(struct mt_jv a, struct mt_jv b, struct order *o)
 {
-    struct mt_slice x = least_of_its_own(a, b), y = least_of_its_own(b, a);
+    struct mt_slice x = least_of_its_own(a, b, o), y = least_of_its_own(b, a, o);
     if (!x.p && !y.p)
         return 0;
     if (x.p && (!y.p || compare_texts(x, y) < 0))
@@ -145,8 +149,8 @@ static __attribute__((noinline)) int compare_objects(struct mt_jv a, struct mt_j
 {
     if (!work(o, (mt_jv_count(a) + mt_jv_count(b)) * 64))
         return 0;
-    int found = compare_names(a, b);
-    if (found != 0)
+    int found = compare_names(a, b, o);
+    if (found != 0 || o->failed)
         return found;
     struct mt_slice decides = {NULL, 0};
     struct mt_jv_iter it = mt_jv_iter_of(a);
@@ -171,7 +175,7 @@ static int compare(struct mt_jv a, struct mt_jv b, struct order *o, unsigned lev
         return r < s ? -1 : 1;
     switch (mt_jv_kind(a)) {
     case MT_NUMBER:
-        return work(o, 0) ? compare_numbers(a, b) : 0;
+        return compare_numbers(a, b, o);
     case MT_STRING: {
         struct mt_slice x = mt_jv_text(a), y = mt_jv_text(b);
         return work(o, x.n < y.n ? x.n : y.n) ? compare_texts(x, y) : 0;
@@ -200,7 +204,7 @@ static __attribute__((noinline)) bool equal_containers(struct mt_jv a, struct mt
     struct mt_jv name, other, v, w;
     while (mt_jv_iter_peek(&x, &name, &v)) {
         /* Members mostly come in the same order. */
-        if (!mt_jv_iter_peek(&y, &other, &w))
+        if (!mt_jv_iter_peek(&y, &other, &w) || !work(o, mt_jv_text(name).n))
             return false;
         if (!mt_jv_is_none(name) && !mt_slice_eq(mt_jv_text(name), mt_jv_text(other))) {
             w = look(b, mt_jv_text(name));
@@ -222,7 +226,7 @@ static bool equal(struct mt_jv a, struct mt_jv b, struct order *o, unsigned leve
     case MT_BOOL:
         return a.tag == b.tag;
     case MT_NUMBER:
-        return compare_numbers(a, b) == 0;
+        return compare_numbers(a, b, o) == 0;
     case MT_STRING: {
         struct mt_slice s = mt_jv_text(a), t = mt_jv_text(b);
         return s.n == t.n && work(o, s.n) && mt_slice_eq(s, t);

@@ -147,7 +147,7 @@ struct mt_jv mt_jv_get(struct mt_jv_heap *h, struct mt_jv v, struct mt_jv key)
     enum mt_kind kind = mt_jv_kind(v), by = mt_jv_kind(key);
     size_t at;
     if (kind == MT_OBJECT && by == MT_STRING)
-        return or_null(mt_jv_member(v, mt_jv_text(key)));
+        return mt_jv_name_work(h, mt_jv_text(key)) ? or_null(mt_jv_member(v, mt_jv_text(key))) : MT_NONE;
     if (kind == MT_ARRAY && by == MT_NUMBER)
         return position(mt_jv_double(key), mt_jv_count(v), &at) ? or_null(mt_jv_index(v, at)) : mt_jv_null();
     if (kind == MT_NULL && (by == MT_STRING || by == MT_NUMBER || by == MT_OBJECT))

@@ -29,6 +29,8 @@ enum {
     STACKED = 64,                   /* about what one entry of oniguruma's stack takes */
     STEPS_LEAST = 64,
     STEPS_MOST = 10 * 1000 * 1000,
+    COMPILE_STEPS = 100,
+    COMPILE_STEPS_A_BYTE = 10,
     NS_A_STEP = 20, /* the machine's budget of 50 million steps is about a second */
     SLOW_NS = 10 * 1000 * 1000,
     SEARCH_NS = 50 * 1000 * 1000, /* of processor; what was started goes on for up to 4 times as long */
@@ -109,10 +111,8 @@ static int note_name(const OnigUChar *name, const OnigUChar *end, int count, int
 static struct regex *compile(struct mt_jv_heap *h, struct mt_regexes *c, struct mt_slice pattern,
                              OnigOptionType options, uint64_t hash)
 {
-    if (pattern.n > PATTERN_MAX) {
-        mt_jv_raise(h, "a regex of %zu bytes is longer than the %d that are taken", pattern.n, PATTERN_MAX);
+    if (!mt_jv_work(h, COMPILE_STEPS + pattern.n * COMPILE_STEPS_A_BYTE))
         return NULL;
-    }
     regex_t *compiled = NULL;
     OnigErrorInfo info;
     const OnigUChar *p = (const OnigUChar *)pattern.p;
@@ -152,6 +152,12 @@ static struct regex *find(struct mt_jv_heap *h, struct mt_slice pattern, OnigOpt
 {
     struct mt_regexes *c = cache(h);
     uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    if (pattern.n > PATTERN_MAX) {
+        mt_jv_raise(h, "a regex of %zu bytes is longer than the %d that are taken", pattern.n, PATTERN_MAX);
+        return NULL;
+    }
+    if (!mt_jv_work(h, pattern.n / 16))
+        return NULL;
     for (size_t i = 0; i < pattern.n; i++)
         hash = (hash ^ (unsigned char)pattern.p[i]) * 1099511628211u;
     if (!c->last || !is_it(c->last, pattern, options, hash)) {
@@ -190,6 +196,8 @@ static bool read_flags(struct mt_jv_heap *h, struct mt_jv flags, OnigOptionType 
         mt_text_refuse(h, flags, "is not a string");
         return false;
     }
+    if (!mt_jv_work(h, s.n))
+        return false;
     for (size_t i = 0; i < s.n; i++) {
         switch (s.p[i]) {
         case 'g':
@@ -326,6 +334,8 @@ static bool next(struct search *w, bool with_region)
 static size_t points_before(struct search *w, const char *p)
 {
     if (!w->at) {
+        if (!mt_text_work(w->h, w->s.n))
+            w->failed = true;
         w->at = w->s.p;
         w->ascii = mt_text_points(w->s.p, w->s.n) == w->s.n;
     }

@@ -76,7 +76,7 @@ static struct mt_jv join(struct mt_jv_heap *h, struct mt_jv *args)
         } else if (!mt_jv_is(v, MT_NULL)) {
             mt_jv_write(v, &out);
         }
-        if (out.failed || !mt_text_work(h, out.n - before)) {
+        if (out.failed || !mt_jv_work(h, (out.n - before) / 64 + 1 + mt_text_digits_work(v))) {
             if (!out.failed) {
                 mt_buf_fini(&out);
                 return MT_NONE;
@@ -102,6 +102,8 @@ static struct mt_jv startswith(struct mt_jv_heap *h, struct mt_jv *args)
 {
     if (!mt_text_both(args[0], args[1]))
         return mt_jv_raise(h, "startswith() requires string inputs");
+    if (!mt_text_work(h, mt_jv_text(args[1]).n))
+        return MT_NONE;
     return mt_jv_bool(starts(mt_jv_text(args[0]), mt_jv_text(args[1])));
 }
 
@@ -109,6 +111,8 @@ static struct mt_jv endswith(struct mt_jv_heap *h, struct mt_jv *args)
 {
     if (!mt_text_both(args[0], args[1]))
         return mt_jv_raise(h, "endswith() requires string inputs");
+    if (!mt_text_work(h, mt_jv_text(args[1]).n))
+        return MT_NONE;
     return mt_jv_bool(ends(mt_jv_text(args[0]), mt_jv_text(args[1])));
 }
 
@@ -143,6 +147,8 @@ static struct mt_jv trimstr(struct mt_jv_heap *h, struct mt_jv *args)
     if (!mt_text_both(args[0], args[1]))
         return mt_jv_raise(h, "startswith() requires string inputs");
     struct mt_slice s = mt_jv_text(args[0]), off = mt_jv_text(args[1]);
+    if (!mt_text_work(h, off.n))
+        return MT_NONE;
     size_t left = starts(s, off) ? off.n : 0;
     size_t right = ends((struct mt_slice){s.p + left, s.n - left}, off) ? off.n : 0;
     return part(h, args[0], left, right);

@@ -3,12 +3,20 @@
 #ifndef MT_JQ_TEXT_H
 #define MT_JQ_TEXT_H
 
+#include <math.h>
+
 #include "jq/native.h"
 
 /* Takes the steps of going through n bytes. */
 static inline bool mt_text_work(struct mt_jv_heap *h, size_t n)
 {
     return mt_jv_work(h, n / 64 + 1);
+}
+
+/* Steps of finding the digits of a number that is not whole. */
+static inline size_t mt_text_digits_work(struct mt_jv v)
+{
+    return v.tag == MT_JV_NUMBER && v.number != trunc(v.number) ? 50 : 0;
 }
 
 /* A new string of bytes that are known to be valid UTF-8. */

@@ -196,6 +196,10 @@ struct mt_jv mt_jv_keys(struct mt_jv_heap *h, struct mt_jv object);
  * digits shortest, nan as null, infinities as +-1.7976931348623157e+308), strings with JSON's escapes. Deeper
  * than 10,001 levels: "<skipped: too deep>" as jq. false: the buffer's ceiling. */
 bool mt_jv_write(struct mt_jv v, struct mt_buf *out);
+/* The same for who evaluates: each part takes steps. false: the ceiling, or the steps are spent, raised. */
+bool mt_jv_write_stepping(struct mt_jv_heap *h, struct mt_jv v, struct mt_buf *out);
+/* Its first bytes for messages: `enough` of them at least, if there are so many. */
+bool mt_jv_write_begin(struct mt_jv v, size_t enough, struct mt_buf *out);
 bool mt_jv_write_sorted(
     struct mt_jv v,
     struct mt_buf *out); /* members by name, as tojson does not and @json does not: for identifiers */

@@ -1,5 +1,5 @@
 /* Values as text, as a document and as a digest. Nothing recurses: values may nest as deep as they like. On
- * the thread of the heap; the heap is not touched. */
+ * the thread of the heap, of which only the steps are touched. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "jq/heap.h"
 #include "json/digest.h"
 
-enum { FEW_LEVELS = 16, WRITTEN_LEVELS = 10001, SHOWN_BYTES = 29 };
+enum { FEW_LEVELS = 16, WRITTEN_LEVELS = 10001, SHOWN_BYTES = 29, DIGITS_STEPS = 50 };
 
 struct member {
     struct mt_jv key, value;
@@ -201,7 +201,8 @@ size_t mt_jv_format_number(double value, char out[MT_JV_NUMBER_SIZE])
 struct writer {
     struct mt_buf *out;
     bool sorted;
-    size_t enough; /* 0: no end */
+    size_t enough;           /* 0: no end */
+    struct mt_jv_heap *heap; /* whose steps it takes; NULL: nobody's */
 };
 
 static void put_string(const struct writer *w, struct mt_jv v)
@@ -250,6 +251,11 @@ static bool write_value(const struct writer *w, struct mt_jv v)
     struct mt_jv key;
     stack_init(&s);
     for (;;) {
+        bool digits = v.tag == MT_JV_NUMBER && v.number != trunc(v.number);
+        if (w->heap && !mt_jv_work(w->heap, digits ? DIGITS_STEPS : 1)) {
+            stack_fini(&s);
+            return false;
+        }
         if (!is_container(v)) {
             put_scalar(w, v);
         } else if (s.depth == WRITTEN_LEVELS) {
@@ -284,6 +290,16 @@ static bool write_value(const struct writer *w, struct mt_jv v)
 bool mt_jv_write(struct mt_jv v, struct mt_buf *out)
 {
     return write_value(&(struct writer){.out = out}, v);
+}
+
+bool mt_jv_write_stepping(struct mt_jv_heap *h, struct mt_jv v, struct mt_buf *out)
+{
+    return write_value(&(struct writer){.out = out, .heap = h}, v);
+}
+
+bool mt_jv_write_begin(struct mt_jv v, size_t enough, struct mt_buf *out)
+{
+    return write_value(&(struct writer){.out = out, .enough = enough}, v);
 }
 
 bool mt_jv_write_sorted(struct mt_jv v, struct mt_buf *out)

@@ -117,7 +117,8 @@ static bool has(struct mt_slice text, const char *word)
     return memmem(text.p, text.n, word, strlen(word)) != NULL;
 }
 
-/* The time goes on between two runs; a program that looks its own text up is another one when it is wrapped. */
+/* The time goes on between two runs; a program that looks its own text up is another one when it is wrapped.
+ */
 static bool may_differ(struct mt_slice program)
 {
     return has(program, "now") || has(program, "localtime") || has(program, "strflocaltime") ||

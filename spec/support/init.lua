@@ -196,11 +196,12 @@ process.__gc = function(self)
 end
 
 -- $1: folder for its files. The command's text is in "$1/command". The shell hands the first line of stdout
--- to whoever reads this pipe and keeps draining the rest into "$1/out"; the exit code ends up in "$1/rc".
+-- to whoever reads this pipe and keeps draining the rest into "$1/out"; the exit code ends up in "$1/rc". The process writes
+-- "$1/pid" itself, before its first line.
 local SUPERVISOR = [[
 d=$1
 mkfifo "$d/fifo"
-(sh "$d/command" >"$d/fifo" 2>"$d/err" </dev/null & echo $! >"$d/pid"; wait $!; echo $? >"$d/rc") >/dev/null 2>&1 &
+(sh -c 'echo $$ >"$0/pid"; exec sh "$0/command"' "$d" >"$d/fifo" 2>"$d/err" </dev/null & wait $!; echo $? >"$d/rc") >/dev/null 2>&1 &
 exec 3<"$d/fifo"
 if IFS= read -r line <&3; then printf '%s\n' "$line" | tee "$d/out"; else printf '%s' "$line" | tee "$d/out"; fi
 exec >/dev/null
