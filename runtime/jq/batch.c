@@ -363,6 +363,13 @@ static enum mt_rc expand(struct mt_mapper *r, struct mt_val v, uint32_t item, st
         free(what);
         return MT_OK;
     }
+    const unsigned remove = r->mapping->transform ? r->mapping->remove : 0;
+    if (remove && r->states.outcomes[remove] == MT_RAISED) {
+        fail_item(
+            out, item, NULL,
+            expression_message("itemsToParse", &r->mapping->leaves[remove], r->states.messages[remove]));
+        return MT_OK;
+    }
     struct mt_doc *base = NULL, *elements = NULL;
     rc = transform(r, v, &base, err);
     if (rc == MT_OK && !base)

@@ -13,6 +13,7 @@ enum { ARENA_CHUNK = 16 << 10, CODE_MAX = 4 << 20, SLOTS_MAX = 60000 };
 
 /* Constants are computed within these; what needs more is left to the machine. */
 #define FOLD_MEMORY ((size_t)64 << 20)
+#define FOLD_BUDGET UINT64_C(20000000)
 
 struct mt_compiler *mt_compiler_new(const struct mt_compile_options *options)
 {
@@ -20,6 +21,7 @@ struct mt_compiler *mt_compiler_new(const struct mt_compile_options *options)
     struct mt_program *p = c->p = mt_alloc(sizeof *p);
     p->environment = options && options->environment;
     mt_jv_heap_init(&p->heap, FOLD_MEMORY);
+    p->heap.steps = FOLD_BUDGET;
     p->heap.environment = p->environment;
     *MT_CODE_ADD(p->slots) = (struct mt_code_slot){.parent = UINT32_MAX}; /* the input itself */
     c->slots.n = 1;
@@ -102,7 +104,7 @@ void fail_at(struct mt_compiler *c, enum mt_rc rc, uint32_t at, const char *form
 void fail_memory(struct mt_compiler *c)
 {
     if (!c->broken)
-        c->rc = mt_fail(c->err, MT_ENOMEM, "no memory is left for the constants of the expression");
+        c->rc = mt_fail(c->err, MT_ENOMEM, "no memory is left for the expression");
     c->broken = true;
 }
 

@@ -33,12 +33,17 @@ struct bound {
     struct bound *next;
 };
 
+enum { BOUND_MAX = 4096 }; /* they are looked up one by one */
+
 static struct bound *bind(struct mt_compiler *c, struct bound **all, struct mt_slice name)
 {
     struct bound **b = all;
-    for (; *b; b = &(*b)->next)
+    unsigned count = 0;
+    for (; *b; b = &(*b)->next, count++)
         if (mt_slice_eq((*b)->name, name))
             return *b;
+    if (count == BOUND_MAX)
+        fail_at(c, MT_EINVAL, 0, "a pattern has more than %d variables", BOUND_MAX);
     *b = arena_take(c, sizeof **b);
     **b = (struct bound){.name = name, .slot = new_local(c)};
     return *b;
@@ -48,7 +53,7 @@ static void find_bound(struct mt_compiler *c, const struct mt_pattern *p, struct
 {
     if (p->kind == MT_PATTERN_VARIABLE)
         bind(c, all, p->name);
-    for (unsigned i = 0; i < p->count; i++) {
+    for (unsigned i = 0; i < p->count && !c->broken; i++) {
         if (p->entries[i].name.p)
             bind(c, all, p->entries[i].name);
         if (p->entries[i].value)

@@ -44,8 +44,11 @@ static struct builtin *find_builtin(struct mt_compiler *c, struct mt_slice name,
     struct mt_slice text = mt_definition_find(name, (unsigned)arity);
     struct mt_syntax_error error;
     struct mt_syntax_tree *tree = text.p ? mt_jq_parse_definition(text, &error) : NULL;
-    if (!tree)
+    if (!tree) {
+        if (text.p) /* nothing else can be wrong with it */
+            fail_memory(c);
         return NULL;
+    }
     struct builtin *b = mt_alloc(sizeof *b);
     b->tree = tree;
     b->function = mt_syntax_tree_root(tree)->function;

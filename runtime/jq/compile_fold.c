@@ -37,6 +37,9 @@ static bool compared(struct mt_jv_heap *h, unsigned op, struct mt_jv a, struct m
     return true;
 }
 
+static bool fold_kind(struct mt_compiler *c, const struct mt_node *n, const struct mt_jv *input,
+                      struct mt_jv *out);
+
 /* The elements of a list of constants, appended. */
 static bool fold_list(struct mt_compiler *c, const struct mt_node *n, const struct mt_jv *input,
                       struct mt_jv *array)
@@ -44,7 +47,7 @@ static bool fold_list(struct mt_compiler *c, const struct mt_node *n, const stru
     if (n->kind == MT_NODE_COMMA)
         return fold_list(c, n->a, input, array) && fold_list(c, n->b, input, array);
     struct mt_jv v;
-    if (!fold(c, n, input, &v))
+    if (!fold_kind(c, n, input, &v))
         return false;
     *array = mt_jv_append(&c->p->heap, *array, mt_jv_share(v));
     return !mt_jv_is_none(*array);
@@ -55,8 +58,8 @@ static bool fold_object(struct mt_compiler *c, const struct mt_node *n, const st
 {
     struct mt_jv o = mt_jv_object(&c->p->heap, n->count / 2), key, value;
     for (unsigned i = 0; i + 1 < n->count && !mt_jv_is_none(o); i += 2) {
-        if (!fold(c, n->list[i], input, &key) || !mt_jv_is(key, MT_STRING) ||
-            !fold(c, n->list[i + 1], input, &value))
+        if (!fold_kind(c, n->list[i], input, &key) || !mt_jv_is(key, MT_STRING) ||
+            !fold_kind(c, n->list[i + 1], input, &value))
             return false;
         o = mt_jv_set(&c->p->heap, o, key, mt_jv_share(value));
     }
@@ -76,7 +79,7 @@ static bool fold_call(struct mt_compiler *c, const struct mt_node *n, const stru
         return false;
     args[0] = input ? mt_jv_share(*input) : mt_jv_null();
     for (unsigned i = 0; i < n->count; i++) {
-        if (!fold(c, n->list[i], input, &args[i + 1]))
+        if (!fold_kind(c, n->list[i], input, &args[i + 1]))
             return false;
         mt_jv_share(args[i + 1]);
     }
@@ -115,12 +118,12 @@ static bool fold_kind(struct mt_compiler *c, const struct mt_node *n, const stru
         return true;
     }
     case MT_NODE_NEGATE:
-        if (!fold(c, n->a, input, &a))
+        if (!fold_kind(c, n->a, input, &a))
             return false;
         *out = mt_jv_negate(h, a);
         return !mt_jv_is_none(*out);
     case MT_NODE_BINARY:
-        if (!fold(c, n->b, input, &b) || !fold(c, n->a, input, &a))
+        if (!fold_kind(c, n->b, input, &b) || !fold_kind(c, n->a, input, &a))
             return false;
         if (n->op >= MT_OP_EQ)
             return compared(h, n->op, a, b, out);
@@ -128,7 +131,7 @@ static bool fold_kind(struct mt_compiler *c, const struct mt_node *n, const stru
         return !mt_jv_is_none(*out);
     case MT_NODE_AND:
     case MT_NODE_OR:
-        if (!fold(c, n->a, input, &a))
+        if (!fold_kind(c, n->a, input, &a))
             return false;
         if (mt_jv_truthy(a) == (n->kind == MT_NODE_OR)) {
             *out = mt_jv_bool(mt_jv_truthy(a));
@@ -139,11 +142,11 @@ static bool fold_kind(struct mt_compiler *c, const struct mt_node *n, const stru
         *out = mt_jv_bool(mt_jv_truthy(b));
         return true;
     case MT_NODE_ALTERNATIVE:
-        if (!fold(c, n->a, input, out))
+        if (!fold_kind(c, n->a, input, out))
             return false;
         return mt_jv_truthy(*out) || fold(c, n->b, input, out);
     case MT_NODE_IF:
-        if (!fold(c, n->a, input, &a))
+        if (!fold_kind(c, n->a, input, &a))
             return false;
         if (!mt_jv_truthy(a) && !n->c) {
             if (input)
@@ -157,12 +160,12 @@ static bool fold_kind(struct mt_compiler *c, const struct mt_node *n, const stru
     case MT_NODE_OBJECT:
         return fold_object(c, n, input, out);
     case MT_NODE_INDEX:
-        if (!fold(c, n->b, input, &b) || !fold(c, n->a, input, &a))
+        if (!fold_kind(c, n->b, input, &b) || !fold_kind(c, n->a, input, &a))
             return false;
         *out = mt_jv_get(h, a, b);
         return !mt_jv_is_none(*out);
     case MT_NODE_PIPE:
-        return fold(c, n->a, input, &a) && fold(c, n->b, &a, out);
+        return fold_kind(c, n->a, input, &a) && fold_kind(c, n->b, &a, out);
     case MT_NODE_FORMAT:
         if (!input)
             return false;
@@ -236,11 +239,14 @@ bool fold(struct mt_compiler *c, const struct mt_node *n, const struct mt_jv *in
         return false;
     struct mt_jv_heap *h = &c->p->heap;
     size_t max = h->max;
-    h->steps = FOLD_STEPS;
+    uint64_t pool = h->steps; /* all folding of a program has a budget, too */
+    uint64_t steps = pool < FOLD_STEPS ? pool : FOLD_STEPS;
+    h->steps = steps;
     if (h->used + FOLD_BYTES < max)
         h->max = h->used + FOLD_BYTES; /* `"x" * 1e9` is not worth a constant */
     bool known = fold_kind(c, n, input, out);
     h->max = max;
+    h->steps = pool - (steps - h->steps);
     h->fault = MT_FAULT_NONE;
     h->error = MT_NONE;
     return known;

@@ -12,12 +12,12 @@ describe("ten thousand reloads, half of them broken, during a resync", function(
     local bundle = service.bundle()
     local run = start(bundle, { port = port, api = api, env = { APPLICATION__LOG_LEVEL = "CRITICAL" } })
     -- Threads, buffers, and what a Lua state holds until its collector has gone round (4 KB a request, for some 80 of them) are there
-    -- after the first pages. From then on one comes every two seconds: what the resync itself comes to hold (4 kB a page) must neither
+    -- after the first pages. From then on one comes every five seconds: what the resync itself comes to hold (4 kB a page) must neither
     -- count as the reloads' growth nor hide it.
     support.await("the first pages", function()
       return sync.count(port:entities()) >= first * 20
     end, 60)
-    api:latency(2000)
+    api:latency(5000)
     local client = support.spawn { "node", support.root .. "/spec/service/reloads.mjs", run.admin, bundle, run.pid, "10000" }
     assert.are.equal(0, client:wait(400), (select(2, client:output())))
     local seen = support.json.decode(client:output():match "\n(.+)\n$")
@@ -28,6 +28,7 @@ describe("ten thousand reloads, half of them broken, during a resync", function(
     local growth = seen.late / seen.early - 1
     print(("10,000 reloads in %.1f s, %d of them during the resync; RssAnon %d kB after 1,000, %d kB at the end (%+.1f %%)"):format(
       seen.seconds, seen.running, seen.early, seen.late, growth * 100))
+    api:latency(20)
 
     support.await("the end of the resync", function()
       return port:states() == "running completed"
