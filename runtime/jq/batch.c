@@ -363,11 +363,10 @@ static enum mt_rc expand(struct mt_mapper *r, struct mt_val v, uint32_t item, st
         free(what);
         return MT_OK;
     }
-    const unsigned remove = r->mapping->transform ? r->mapping->remove : 0;
-    if (remove && r->states.outcomes[remove] == MT_RAISED) {
-        fail_item(
-            out, item, NULL,
-            expression_message("itemsToParse", &r->mapping->leaves[remove], r->states.messages[remove]));
+    if (r->mapping->transform && r->out_of_limits) { /* where jq itself raises, the item is skipped */
+        const unsigned remove = r->mapping->remove;
+        source = &r->mapping->leaves[remove];
+        fail_item(out, item, NULL, expression_message("itemsToParse", source, r->states.messages[remove]));
         return MT_OK;
     }
     struct mt_doc *base = NULL, *elements = NULL;

@@ -145,6 +145,7 @@ enum mt_rc mt_mapper_expand(struct mt_mapper *r, struct mt_val item, struct mt_e
 {
     const struct mt_mapping *m = r->mapping;
     begin(r, item);
+    r->out_of_limits = false;
     if (r->expand) {
         enum mt_rc rc = mt_oracle_run(r->expand, item, &r->states, err);
         if (rc)
@@ -152,7 +153,10 @@ enum mt_rc mt_mapper_expand(struct mt_mapper *r, struct mt_val item, struct mt_e
     }
     if (r->plan->routes[m->items].way != MT_BY_LIBJQ)
         run_leaf(r, m->items);
-    if (m->remove && r->plan->routes[m->remove].way != MT_BY_LIBJQ)
+    if (m->remove && r->plan->routes[m->remove].way != MT_BY_LIBJQ) {
         run_leaf(r, m->remove);
+        r->out_of_limits =
+            r->states.outcomes[m->remove] == MT_RAISED && mt_jv_is_none(mt_machine_error_value(r->machine));
+    }
     return MT_OK;
 }

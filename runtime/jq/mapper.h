@@ -15,6 +15,7 @@ struct mt_mapper {
     struct mt_states states;
     struct mt_buf json, identifier, blueprint; /* scratch, kept between items */
     unsigned *empty;                           /* by field: how many items gave null; batch.c's */
+    bool out_of_limits;                        /* expand: what itemsToParse deletes met a limit */
 };
 
 enum mt_selected { MT_REJECTED, MT_SELECTED, MT_UNDECIDED };
