@@ -243,16 +243,16 @@ static void gen_binary(struct mt_compiler *c, const struct mt_node *n, struct in
 static void gen_pipe(struct mt_compiler *c, const struct mt_node *n, struct input in, unsigned how)
 {
     uint32_t slot;
-    struct mt_jv v;
+    struct mt_jv v, w;
     if (n->a->kind == MT_NODE_IDENTITY) {
         gen(c, n->b, in, how);
     } else if (in.at == IN_SLOT && !(how & GEN_PATH) && slot_of(c, n->a, in.n, &slot)) {
         if (!slot_of(c, n->b, slot, &(uint32_t){0})) /* an error of the left side counts in any case */
             emit(c, MT_DO_SLOT, MT_ERROR_CHECK, slot, 0);
         gen(c, n->b, (struct input){IN_SLOT, slot}, how);
-    } else if (!(how & GEN_PATH) && fold(c, n->a, NULL, &v) && fold(c, n->b, &v, &v)) {
+    } else if (!(how & GEN_PATH) && fold(c, n->a, NULL, &v) && fold(c, n->b, &v, &w)) {
         drop_input(c, in);
-        put_constant(c, v);
+        put_constant(c, w);
     } else {
         gen(c, n->a, in, how & GEN_PATH);
         gen(c, n->b, (struct input){IN_STACK, 0}, how);

@@ -14,6 +14,7 @@
 #include "jq/text.h"
 
 enum {
+    LIBC_STEPS = 16, /* of a call that breaks a time down or makes one */
     FIELDS = 8,
     TEXT_MAX = 64 * 1024 /* bytes of a formatted time: a format may pad a field to any width */
 };
@@ -52,6 +53,8 @@ static bool break_down(struct mt_jv_heap *h, double seconds, bool local, struct 
 static struct mt_jv broken_down(struct mt_jv_heap *h, struct mt_jv seconds, bool local)
 {
     struct tm tm;
+    if (!mt_jv_work(h, LIBC_STEPS))
+        return MT_NONE;
     if (!mt_jv_is(seconds, MT_NUMBER))
         return mt_jv_raise(h, "%s() requires a number", local ? "localtime" : "gmtime");
     double s = mt_jv_double(seconds);
@@ -108,6 +111,8 @@ static bool normalise(struct tm *tm, bool local, time_t *out)
 
 static struct mt_jv native_mktime(struct mt_jv_heap *h, struct mt_jv *args)
 {
+    if (!mt_jv_work(h, LIBC_STEPS))
+        return MT_NONE;
     struct tm tm;
     time_t t;
     if (!mt_jv_is(args[0], MT_ARRAY))
@@ -139,7 +144,7 @@ static struct mt_jv formatted(struct mt_jv_heap *h, const char *name, struct mt_
                               const struct tm *tm)
 {
     char small[256];
-    if (format.n > TEXT_MAX || !mt_text_work(h, format.n))
+    if (format.n > TEXT_MAX || !mt_jv_work(h, 4 * format.n + 1))
         return h->fault ? MT_NONE : mt_jv_raise(h, "%s/1: the format is too long", name);
     char *with_blank = mt_format("%.*s ", MT_FMT(format));
     char *out = small;

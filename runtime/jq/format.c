@@ -120,6 +120,10 @@ static struct mt_jv row(struct mt_jv_heap *h, struct mt_jv v, const struct row *
     struct mt_jv key, field = v, bad = MT_NONE;
     if (!array && !put_field(&out, row, v))
         bad = v;
+    if (!mt_text_work(h, out.n)) {
+        mt_buf_fini(&out);
+        return MT_NONE;
+    }
     if (array) {
         for (struct mt_jv_iter it = mt_jv_iter_of(v); mt_jv_iter_next(&it, &key, &field); first = false) {
             size_t before = out.n;
@@ -129,7 +133,7 @@ static struct mt_jv row(struct mt_jv_heap *h, struct mt_jv v, const struct row *
                 bad = field;
                 break;
             }
-            if (!mt_jv_work(h, (out.n - before) / 64 + 1 + mt_text_digits_work(field))) {
+            if (!mt_jv_work(h, (out.n - before) / 4 + 1 + mt_text_digits_work(field))) {
                 mt_buf_fini(&out);
                 return MT_NONE;
             }

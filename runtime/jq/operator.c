@@ -223,7 +223,7 @@ static struct mt_jv piece(struct mt_jv_heap *h, const char *p, size_t n)
 
 static struct mt_jv split(struct mt_jv_heap *h, struct mt_slice s, struct mt_slice by)
 {
-    struct mt_jv parts = mt_jv_work(h, s.n / 64 + 1) ? mt_jv_array(h, 0) : MT_NONE;
+    struct mt_jv parts = mt_jv_work(h, s.n / 8 + 1) ? mt_jv_array(h, 0) : MT_NONE;
     const char *end = s.p + s.n;
     while (s.n > 0 && !mt_jv_is_none(parts)) {
         const char *at = by.n > 0 ? memmem(s.p, s.n, by.p, by.n) : s.p + 1;

@@ -75,7 +75,7 @@ static struct mt_jv slice_string(struct mt_jv_heap *h, struct mt_jv v, struct mt
 {
     struct mt_slice s = mt_jv_text(v);
     size_t points = 0, start, end;
-    if (!mt_jv_work(h, s.n / 64 + 1))
+    if (!mt_jv_work(h, s.n / 8 + 1))
         return MT_NONE;
     for (size_t i = 0; i < s.n; i++)
         points += (s.p[i] & 0xC0) != 0x80;

@@ -30,7 +30,7 @@ static struct mt_jv contains(struct mt_jv_heap *h, struct mt_jv a, struct mt_jv 
         return mt_jv_bool(false);
     if (kind == MT_STRING) {
         struct mt_slice s = mt_jv_text(a), t = mt_jv_text(b);
-        if (!mt_jv_work(h, s.n / 64))
+        if (!mt_jv_work(h, s.n / 8))
             return MT_NONE;
         return mt_jv_bool(t.n == 0 || (t.n <= s.n && memmem(s.p, s.n, t.p, t.n)));
     }
@@ -72,14 +72,14 @@ static size_t points(const char *p, size_t n)
  */
 static struct mt_jv string_indices(struct mt_jv_heap *h, struct mt_slice s, struct mt_slice part)
 {
-    struct mt_jv out = mt_jv_work(h, s.n / 64 + 1) ? mt_jv_array(h, 0) : MT_NONE;
+    struct mt_jv out = mt_jv_work(h, s.n / 8 + 1) ? mt_jv_array(h, 0) : MT_NONE;
     const char *at = s.p, *end = s.p + s.n;
     size_t before = 0;
     while (part.n > 0 && !mt_jv_is_none(out)) {
         const char *found = memmem(at, (size_t)(end - at), part.p, part.n);
         if (!found)
             break;
-        if (!mt_jv_work(h, part.n / 64 + 1))
+        if (!mt_jv_work(h, part.n / 4 + 1))
             return MT_NONE;
         before += points(at, (size_t)(found - at));
         out = mt_jv_append(h, out, mt_jv_number((double)before));
@@ -115,7 +115,7 @@ struct mt_jv mt_search_index(struct mt_jv_heap *h, struct mt_jv *args)
     struct mt_jv v = args[0], part = args[1];
     if (mt_jv_is(v, MT_STRING) && mt_jv_is(part, MT_STRING)) {
         struct mt_slice s = mt_jv_text(v), t = mt_jv_text(part);
-        if (!mt_jv_work(h, s.n / 64 + 1))
+        if (!mt_jv_work(h, s.n / 8 + 1))
             return MT_NONE;
         const char *found = t.n > 0 ? memmem(s.p, s.n, t.p, t.n) : NULL;
         return found ? mt_jv_number((double)points(s.p, (size_t)(found - s.p))) : mt_jv_null();

@@ -76,7 +76,7 @@ static struct mt_jv join(struct mt_jv_heap *h, struct mt_jv *args)
         } else if (!mt_jv_is(v, MT_NULL)) {
             mt_jv_write(v, &out);
         }
-        if (out.failed || !mt_jv_work(h, (out.n - before) / 64 + 1 + mt_text_digits_work(v))) {
+        if (out.failed || !mt_jv_work(h, (out.n - before) / 8 + 1 + mt_text_digits_work(v))) {
             if (!out.failed) {
                 mt_buf_fini(&out);
                 return MT_NONE;

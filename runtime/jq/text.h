@@ -7,10 +7,10 @@
 
 #include "jq/native.h"
 
-/* Takes the steps of going through n bytes. */
+/* Takes the steps of going through n bytes one by one: a step is some 20 ns, a byte 1 to 3. */
 static inline bool mt_text_work(struct mt_jv_heap *h, size_t n)
 {
-    return mt_jv_work(h, n / 64 + 1);
+    return mt_jv_work(h, n / 8 + 1);
 }
 
 /* Steps of finding the digits of a number that is not whole. */

@@ -17,10 +17,14 @@ struct mt_jv mt_jv_raise_value(struct mt_jv_heap *h, struct mt_jv error)
     return MT_NONE;
 }
 
+enum { RAISE_STEPS = 16 }; /* values are written into messages */
+
 struct mt_jv mt_jv_raise(struct mt_jv_heap *h, const char *format, ...)
 {
     char few[512], *text = few;
     va_list args, again;
+    if (!mt_jv_work(h, RAISE_STEPS))
+        return MT_NONE;
     va_start(args, format);
     va_copy(again, args);
     int n = vsnprintf(few, sizeof few, format, args);

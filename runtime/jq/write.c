@@ -245,19 +245,30 @@ static void put_scalar(const struct writer *w, struct mt_jv v)
     }
 }
 
+static uint64_t steps_of(struct mt_jv v)
+{
+    if (v.tag == MT_JV_NUMBER && v.number != trunc(v.number))
+        return DIGITS_STEPS;
+    return 1;
+}
+
 static bool write_value(const struct writer *w, struct mt_jv v)
 {
     struct stack s;
     struct mt_jv key;
     stack_init(&s);
     for (;;) {
-        bool digits = v.tag == MT_JV_NUMBER && v.number != trunc(v.number);
-        if (w->heap && !mt_jv_work(w->heap, digits ? DIGITS_STEPS : 1)) {
+        if (w->heap && !mt_jv_work(w->heap, steps_of(v))) {
             stack_fini(&s);
             return false;
         }
         if (!is_container(v)) {
+            const size_t before = w->out->n;
             put_scalar(w, v);
+            if (w->heap && !mt_jv_work(w->heap, (w->out->n - before) / 8)) { /* "\u0001" is six */
+                stack_fini(&s);
+                return false;
+            }
         } else if (s.depth == WRITTEN_LEVELS) {
             mt_buf_puts(w->out, "<skipped: too deep>");
         } else {

@@ -419,6 +419,26 @@ describe("limits", function()
     end
   end)
 
+  it("of steps count what natives go through, byte by byte or in the C library", function()
+    local programs = {
+      '("\\u0001ab" * 100000) as $s | [range(1000) | $s | tojson | length] | length',
+      '("a" * 100000 + "b") as $n | ("a" * 1000000) | [range(100) as $i | indices($n)] | length',
+      '("a" * 1000000) | indices(.[0:500000]) | length', '("é\'" * 100000) as $s | [range(1000) | $s | @sh | length] | length',
+      '("ab" * 100000) as $s | [range(1000) | $s | reverse | length] | length',
+      '("ab" * 100000 | @base64) as $s | [range(1000) | $s | @base64d | length] | length',
+      '("[" + "1," * 100000 + "1]") as $s | [range(1000) | $s | fromjson | length] | length',
+      '("é" * 100000) as $s | [range(1000) | $s | .[1:] | length] | length', 'last(range(100000) | strftime("%c %c %c %c %c"))',
+      "last(range(100000) | gmtime | mktime)", "([range(1000)]) as $s | last(range(200000) | try ($s + 1) catch .)",
+    }
+    local requests = {}
+    for i, program in ipairs(programs) do
+      requests[i] = request(program, "1", ',"steps":4000000')
+    end
+    for i, answer in ipairs(drive(requests)) do
+      assert.equal("the expression took more than 4,000,000 steps (MOONTIDE__JQ__STEPS)", answer.e, programs[i])
+    end
+  end)
+
   it("of memory hold what lives, not what is thrown away", function()
     local answers = drive {
       request("reduce range(300000) as $i (0; ([$i, \"\\($i)\"] | .[0]))", "null", ',"memory":4194304'),
@@ -447,6 +467,16 @@ describe("programs", function()
     assert.is_false(slots[3] or slots[9] or slots[12])
     assert.same({ "-", "-", '"x"', "7", "-", '["a","b"]', "-", '[1,{"a":-2}]', "-", "[]", "-", "-", "-" }, constants)
     assert.same({ "a", "b", "c" }, answer.names)
+  end)
+
+  it("give a constant's own value to what is computed of it beside other things", function()
+    for program, expected in pairs {
+      ["map(5 | [.])"] = "[[5],[5]]", ['.[0] | . as $d | "id" | (null // .)'] = '"id"', ['[.[] | ({"a":1} | (.b // .a))]'] = "[1,1]",
+      ["{k: (3 | [., 4]), v: .[0]}"] = '{"k":[3,4],"v":1}', ["[.[0], (5 | (false // .))]"] = "[1,5]", ["3 as $x | 5 | [$x, .]"] = "[3,5]",
+    } do
+      local answer = drive({ request(program, "[1,2]") })[1]
+      assert.same({ json.decode(expected) }, answer.v, program)
+    end
   end)
 
   it("share slots, which raise and are absent as paths do", function()
