@@ -199,7 +199,7 @@ static struct mt_jv flatten_by(struct mt_jv_heap *h, struct mt_jv *args)
 static struct mt_jv reverse_string(struct mt_jv_heap *h, struct mt_slice s)
 {
     char *out;
-    struct mt_jv v = mt_jv_work(h, s.n / 8 + 1) ? mt_jv_string_room(h, s.n, &out) : MT_NONE;
+    struct mt_jv v = mt_jv_work(h, s.n / 4 + 1) ? mt_jv_string_room(h, s.n, &out) : MT_NONE;
     if (mt_jv_is_none(v))
         return v;
     for (size_t to = s.n, from = 0, n; from < s.n; from += n) {

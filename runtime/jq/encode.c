@@ -16,6 +16,8 @@ static const char *html(char c)
         return "&#39;";
     case '"':
         return "&quot;";
+    case '\0':
+        return "\\0";
     default:
         return NULL;
     }

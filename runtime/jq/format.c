@@ -53,7 +53,7 @@ static void put_replacing(struct mt_buf *out, struct mt_slice s, const char *(*r
 {
     size_t from = 0;
     for (size_t i = 0; i < s.n; i++) {
-        const char *with = replacement(s.p[i]);
+        const char *with = s.p[i] == '\0' ? "\\0" : replacement(s.p[i]);
         if (!with)
             continue;
         mt_buf_add(out, s.p + from, i - from);
@@ -120,7 +120,7 @@ static struct mt_jv row(struct mt_jv_heap *h, struct mt_jv v, const struct row *
     struct mt_jv key, field = v, bad = MT_NONE;
     if (!array && !put_field(&out, row, v))
         bad = v;
-    if (!mt_text_work(h, out.n)) {
+    if (!mt_jv_work(h, out.n / 4 + 1)) {
         mt_buf_fini(&out);
         return MT_NONE;
     }

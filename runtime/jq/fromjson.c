@@ -411,7 +411,7 @@ struct mt_jv mt_native_fromjson(struct mt_jv_heap *h, struct mt_jv *args)
     if (!mt_jv_is(args[0], MT_STRING))
         return mt_text_refuse(h, args[0], "only strings can be parsed");
     struct mt_slice s = mt_jv_text(args[0]);
-    if (!mt_text_work(h, s.n))
+    if (!mt_jv_work(h, s.n / 4 + 1)) /* a value may be two bytes */
         return MT_NONE;
     struct parser p = {.h = h, .start = s.p, .p = s.p, .end = s.p + s.n, .next = MT_NONE};
     if (s.n >= 3 && memcmp(s.p, "\xEF\xBB\xBF", 3) == 0)

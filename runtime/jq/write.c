@@ -265,7 +265,7 @@ static bool write_value(const struct writer *w, struct mt_jv v)
         if (!is_container(v)) {
             const size_t before = w->out->n;
             put_scalar(w, v);
-            if (w->heap && !mt_jv_work(w->heap, (w->out->n - before) / 8)) { /* "\u0001" is six */
+            if (w->heap && !mt_jv_work(w->heap, (w->out->n - before) / 2)) { /* "\u0001" is six */
                 stack_fini(&s);
                 return false;
             }

@@ -241,6 +241,8 @@ function expression(depth, vars)
     function() return ("[splits(\"a\"; \"g\")?, (%s)]"):format(e()) end,
     function() return ("limit(3; %s) as $x | [$x, %s]"):format(e(), e "$x") end,
     function() return ("(%s | tojson)"):format(e()) end,
+    function() return ("(%s | %s)"):format(pick(SCALARS), e()) end, -- computed by the compiler, beside what is not
+    function() return ("[.[]? | (%s | [., %s])]"):format(pick(SCALARS), e()) end,
   }
   return pick(make)()
 end
