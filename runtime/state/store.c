@@ -58,7 +58,9 @@ enum mt_rc mt_store_open(struct mt_store *s, const struct mt_state_options *o, s
                   "SELECT entity, scope, text FROM pair JOIN name ON id = scope"
                   " WHERE identity = ? AND resource = ? AND run < ?") &&
           prepare(s, &s->name, "SELECT id FROM name WHERE text = ?") &&
-          prepare(s, &s->add_name, "INSERT INTO name(text) VALUES(?)") &&
+          prepare(s, &s->add_name,
+                  "INSERT INTO name(text) VALUES(?) ON CONFLICT(text) DO UPDATE SET text = excluded.text"
+                  " RETURNING id") &&
           prepare(s, &s->spill, "INSERT OR REPLACE INTO spill(list, key, value) VALUES(?, ?, ?)") &&
           prepare(s, &s->spilled, "SELECT value FROM spill WHERE list = ? AND key = ?")))
         rc = mt_file_failed(&s->file, "cannot be read", err);
@@ -113,16 +115,19 @@ enum mt_rc mt_store_name(struct mt_store *s, struct mt_slice text, uint32_t *out
     sqlite3_reset(s->name);
     if (found)
         return MT_OK;
+    /* Another resync on this file may have made it since. */
     bind_text(s->add_name, 1, text);
     if (s->impatient) /* asked for each entity, as long as it has no id */
         mt_file_wait(&s->file, 0);
-    enum mt_rc rc = run(s->add_name) ? MT_OK : mt_file_failed(&s->file, "cannot be written", err);
+    found = sqlite3_step(s->add_name) == SQLITE_ROW;
+    if (found)
+        *out_id = (uint32_t)sqlite3_column_int64(s->add_name, 0);
+    bool ok = sqlite3_reset(s->add_name) == SQLITE_OK && found;
+    enum mt_rc rc = ok ? MT_OK : mt_file_failed(&s->file, "cannot be written", err);
     if (s->impatient)
         mt_file_wait(&s->file, AGAIN_MS);
     note_lock(s, rc);
-    if (rc == MT_OK)
-        *out_id = (uint32_t)sqlite3_last_insert_rowid(s->file.db);
-    else
+    if (rc != MT_OK)
         s->incomplete = true;
     return rc;
 }

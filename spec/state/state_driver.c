@@ -6,7 +6,8 @@
  *   pairs KEY                        stale RESOURCE [KEEP…]              spill LIST KEY VALUE
  *   spilled LIST KEY                 value LIST KEY                      scopes COUNT RESOURCE (COUNT
  * different scopes) threads THREADS COUNT            time COUNT                          limit BYTES (of
- * files from here on) kill                             hold                                say TEXT */
+ * files from here on) kill                             hold                                say TEXT
+ *   rivals COUNT RESOURCE (as scopes, with a second integration that names each scope at the same moment) */
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ static const char build[] = ", sanitized"; /* slow, and keeps freed memory */
 static const char build[] = "";
 #endif
 
+static struct mt_state_options options;
 static struct mt_state *state;
 static struct mt_err err;
 
@@ -71,6 +73,53 @@ static enum mt_rc threads(unsigned long n, unsigned long count)
     for (unsigned long i = 0; i < n && i < 16; i++)
         pthread_join(ids[i], NULL);
     return mt_state_flush(state, &err);
+}
+
+struct rival {
+    struct mt_state *state;
+    pthread_barrier_t *together;
+    const char *resource;
+    unsigned long count;
+};
+
+static void *name_scopes(void *arg)
+{
+    struct rival *r = arg;
+    struct mt_key key = key_of("rival");
+    char scope[32];
+    for (unsigned long i = 0; i < r->count; i++) {
+        snprintf(scope, sizeof scope, "scope-%lu", i);
+        pthread_barrier_wait(r->together);
+        mt_state_produced(r->state, &key, mt_slice_of(r->resource), mt_slice_of(scope));
+    }
+    return NULL;
+}
+
+static enum mt_rc rivals(unsigned long count, const char *resource)
+{
+    struct mt_state_options other = options;
+    struct rival r[2] = {{.state = state}};
+    pthread_barrier_t together;
+    pthread_t ids[2];
+    other.identifier = "rival";
+    enum mt_rc rc = mt_state_open(&other, &r[1].state, &err);
+    if (rc != MT_OK)
+        return rc;
+    pthread_barrier_init(&together, NULL, 2);
+    for (int i = 0; i < 2; i++) {
+        r[i].together = &together;
+        r[i].resource = resource;
+        r[i].count = count;
+        pthread_create(&ids[i], NULL, name_scopes, &r[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_join(ids[i], NULL);
+        if (rc == MT_OK)
+            rc = mt_state_flush(r[i].state, &err);
+    }
+    pthread_barrier_destroy(&together);
+    mt_state_close(r[1].state);
+    return rc;
 }
 
 static enum mt_rc run_time(unsigned long count)
@@ -137,6 +186,8 @@ static enum mt_rc run(char **w, int n)
         rc = mt_state_forget_stale(state, w[1], keep, &err);
     } else if (strcmp(verb, "threads") == 0) {
         rc = threads(strtoul(w[1], NULL, 10), strtoul(w[2], NULL, 10));
+    } else if (strcmp(verb, "rivals") == 0) {
+        rc = rivals(strtoul(w[1], NULL, 10), w[2]);
     } else if (strcmp(verb, "time") == 0) {
         rc = run_time(strtoul(w[1], NULL, 10));
     } else if (strcmp(verb, "limit") == 0) {
@@ -169,8 +220,8 @@ int main(int argc, char **argv)
 {
     if (argc < 4)
         return 2;
-    struct mt_state_options options = {argv[1], "https://port.example", "type", argv[2],
-                                       strcmp(argv[3], "ro") == 0};
+    options = (struct mt_state_options){argv[1], "https://port.example", "type", argv[2],
+                                        strcmp(argv[3], "ro") == 0};
     if (mt_state_open(&options, &state, &err) != MT_OK)
         return failed();
     int code = 0;

@@ -139,6 +139,17 @@ describe("two processes on one state file", function()
   end)
 end)
 
+describe("two integrations of one process on one state file", function()
+  it("name the same resources and scopes at the same moment", function()
+    local path = fresh()
+    ok(path, "rivals 500 r")
+    for _, identifier in ipairs { "one", "rival" } do
+      local _, count = run_as(path, identifier, "rw", "pairs rival").out:gsub("r/scope%-%d+", "")
+      assert.are.equal(500, count)
+    end
+  end)
+end)
+
 describe("a damaged state file", function()
   local function damaged(write)
     local path = fresh()
