@@ -157,7 +157,10 @@ local function measure(kind)
       print(("  %-12s %9.0f items/s   native is %5.1f times as fast"):format(other, its, rate / its))
     end
   end
-  print(("  two threads  %9.0f items/s   %.2f times one"):format(items / taken["two threads"], taken.native / taken["two threads"]))
+  local start = taken["native, no data"]
+  print(("  two threads  %9.0f items/s   %.2f times one, %.2f without the start of the process (%.0f ms)"):format(
+    items / taken["two threads"], taken.native / taken["two threads"], (taken.native - start) / (taken["two threads"] - start),
+    start * 1000))
   print(("  two processes of one thread each %17.2f times one"):format(2 * taken.native / taken["two processes"]))
   local bench = support.bin:gsub("[^/]+$", "parse_bench")
   if support.exists(bench) then

@@ -1,5 +1,5 @@
 -- The resync's benchmark: 50,000 items of about 5 KB, 100 a page, 15 fields, from a local server of 20 ms latency (and of none), into the
--- embedded catalog and into a null Port; pages passed on as they are, and with one field assigned in each item.
+-- embedded catalog and into a null Port; pages passed on as they are, and with one field assigned in each item; and mapped by libjq.
 --
 --   lua5.4 spec/bench/resync.lua [ITEMS [LARGE]]     run by the `bench` target from the top of the repository, MOONTIDE_BIN set
 --
@@ -70,10 +70,10 @@ local function seconds(command, options)
 end
 
 -- Wall seconds, CPU seconds, peak MB of one resync.
-local function resync(api, body, where, extra)
+local function resync(api, body, where, env)
   local cwd = support.tmpdir()
   local path = sync.bundle { dir = cwd .. "/bench", main = body, mapping = MAPPING, blueprints = BLUEPRINTS }
-  local command, options = sync.command(path, api, cwd, { port = where, args = extra, timeout = 1200 })
+  local command, options = sync.command(path, api, cwd, { port = where, env = env, timeout = 1200 })
   local timed = { "sh", "-c", [["$@"; code=$?; times >&2; exit $code]], "sh", table.unpack(command) }
   local result = support.run(timed, options)
   local report = support.json.decode(result.out:match "([^\n]+)\n?$")
@@ -130,6 +130,9 @@ for _, body in ipairs { { "as they are", PASS }, { "one field assigned", ASSIGN 
   row(("no latency, embedded catalog, pages %s"):format(body[1]), ITEMS, resync(fast, body[2]), fast_stage)
   row(("no latency, null Port, pages %s"):format(body[1]), ITEMS, resync(fast, body[2], null_url), null_stage_fast)
 end
+local libjq = { MOONTIDE__ENGINE = "libjq" }
+row("no latency, embedded catalog, mapped by libjq", ITEMS, resync(fast, PASS, nil, libjq), fast_stage)
+row("no latency, null Port, mapped by libjq", ITEMS, resync(fast, PASS, null_url, libjq), null_stage_fast)
 slow:stop()
 fast:stop()
 
