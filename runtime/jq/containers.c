@@ -27,16 +27,6 @@ static bool iterable(struct mt_jv_heap *h, struct mt_jv v)
     return false;
 }
 
-static struct mt_jv absolute(struct mt_jv_heap *h, struct mt_jv v)
-{
-    return mt_jv_double(v) < 0 ? mt_jv_negate(h, v) : v;
-}
-
-static struct mt_jv abs_(struct mt_jv_heap *h, struct mt_jv *args)
-{
-    return mt_jv_is(args[0], MT_NUMBER) ? absolute(h, args[0]) : refuse(h, args[0], "has no absolute value");
-}
-
 static struct mt_jv length(struct mt_jv_heap *h, struct mt_jv *args)
 {
     switch (mt_jv_kind(args[0])) {
@@ -45,7 +35,7 @@ static struct mt_jv length(struct mt_jv_heap *h, struct mt_jv *args)
     case MT_BOOL:
         return refuse(h, args[0], "has no length");
     case MT_NUMBER:
-        return absolute(h, args[0]);
+        return mt_jv_double(args[0]) < 0 ? mt_jv_negate(h, args[0]) : args[0];
     case MT_STRING: {
         struct mt_slice s = mt_jv_text(args[0]);
         size_t points = 0;
@@ -336,7 +326,6 @@ static struct mt_jv toarray(struct mt_jv_heap *h, struct mt_jv *args)
 const struct mt_native mt_container_natives[] = {
     {"length", 0, true, length},
     {"utf8bytelength", 0, true, utf8bytelength},
-    {"abs", 0, true, abs_},
     {"type", 0, true, type},
     {"keys", 0, true, keys},
     {"keys_unsorted", 0, true, keys_unsorted},

@@ -166,20 +166,15 @@ struct mt_jv mt_encode_base32(struct mt_jv_heap *h, struct mt_jv string)
     return encode(h, mt_jv_text(string), base32, 5, 8, 5);
 }
 
-static int digit_of(const char *alphabet, char c)
-{
-    const char *at = c ? strchr(alphabet, c) : NULL;
-    return at ? (int)(at - alphabet) : -1;
-}
-
 /* Digits up to the first "="; what follows it is ignored, as jq does. The rest of a group gives as many whole
  * bytes as it has. false: *bad says what is wrong. */
 static bool decode(struct mt_slice s, const char *alphabet, unsigned bits, struct mt_buf *out,
                    const char **bad, const char *invalid)
 {
     signed char digits[256];
-    for (int c = 0; c < 256; c++)
-        digits[c] = (signed char)digit_of(alphabet, (char)c);
+    memset(digits, -1, sizeof digits);
+    for (int i = 0; i < 1 << bits; i++)
+        digits[(unsigned char)alphabet[i]] = (signed char)i;
     uint32_t group = 0;
     unsigned held = 0; /* bits */
     const unsigned char *p = (const unsigned char *)s.p;

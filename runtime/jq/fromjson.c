@@ -385,8 +385,9 @@ static struct mt_jv read_value(struct parser *p)
  * noticed, NULL: at the end of the text. */
 static struct mt_jv complain(struct parser *p, bool positioned)
 {
-    if (!p->problem)
-        return MT_NONE; /* the heap's own fault */
+    if (!p->problem ||
+        !mt_jv_work(p->h, 32)) /* the heap's own fault; the words of a refusal take their time */
+        return MT_NONE;
     struct mt_buf out;
     mt_buf_init(&out, p->h->max);
     mt_buf_puts(&out, p->problem);

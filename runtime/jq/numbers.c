@@ -160,17 +160,11 @@ static struct mt_jv native_lgamma_r(struct mt_jv_heap *h, struct mt_jv *args)
     return pair(h, value, sign);
 }
 
-/* Keeps a number's spelling where it has one: abs of 1E+1000 is no infinity. */
 static struct mt_jv native_abs(struct mt_jv_heap *h, struct mt_jv *args)
 {
     if (!mt_jv_is(args[0], MT_NUMBER))
         return mt_text_refuse(h, args[0], "has no absolute value");
-    struct mt_slice spelling = mt_jv_spelling(args[0]);
-    if (spelling.n == 0)
-        return mt_jv_number(fabs(mt_jv_double(args[0])));
-    if (spelling.p[0] != '-')
-        return args[0];
-    return mt_jv_literal(h, (struct mt_slice){spelling.p + 1, spelling.n - 1});
+    return mt_jv_double(args[0]) < 0 ? mt_jv_negate(h, args[0]) : args[0];
 }
 
 static struct mt_jv native_infinite(struct mt_jv_heap *h, struct mt_jv *args)

@@ -51,7 +51,7 @@ struct mt_jv {
 };
 
 /* Why an evaluation ended; MT_FAULT_ERROR is what `try` catches, the others are not. */
-enum mt_fault { MT_FAULT_NONE, MT_FAULT_ERROR, MT_FAULT_BREAK, MT_FAULT_STEPS, MT_FAULT_MEMORY };
+enum mt_fault { MT_FAULT_NONE, MT_FAULT_ERROR, MT_FAULT_STEPS, MT_FAULT_MEMORY };
 
 struct mt_regexes; /* compiled regular expressions; regex.c */
 

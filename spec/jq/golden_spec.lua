@@ -10,22 +10,9 @@ local corpus = shared .. "/corpus/"
 
 -- Integers up to 10^17 exactly, larger numbers as doubles.
 local function same(a, b)
-  if type(a) == "number" and type(b) == "number" and math.abs(a) > 10 ^ 17 then
-    return a + 0.0 == b + 0.0
-  elseif type(a) ~= "table" or type(b) ~= "table" then
-    return a == b
-  end
-  for k, v in pairs(a) do
-    if not same(v, b[k]) then
-      return false
-    end
-  end
-  for k in pairs(b) do
-    if a[k] == nil then
-      return false
-    end
-  end
-  return true
+  return support.json.same(a, b, function(x, y)
+    return x == y or type(x) == "number" and type(y) == "number" and math.abs(x) > 10 ^ 17 and x + 0.0 == y + 0.0
+  end)
 end
 
 local function mapping_of(integration)

@@ -3,26 +3,6 @@ local drive = require "spec.jq.drive"
 local support = require "spec.support"
 local shared = support.shared()
 
--- Compared as JSON; 3 and 3.0 are one.
-local function same(a, b)
-  if type(a) == "number" and type(b) == "number" then
-    return a == b
-  elseif type(a) ~= "table" or type(b) ~= "table" then
-    return a == b
-  end
-  for k, v in pairs(a) do
-    if not same(v, b[k]) then
-      return false
-    end
-  end
-  for k in pairs(b) do
-    if a[k] == nil then
-      return false
-    end
-  end
-  return true
-end
-
 -- program, input, outputs (all JSON text but the program)
 local CASES = {
   -- 1.7: if without else; elif; if as a term
@@ -151,7 +131,7 @@ describe("the language (R-JQ-01), " .. engine, function()
       local answer = answers[i]
       assert.is_nil(answer.compile, answer.compile)
       local got = answer.results[1]
-      assert.is_true(same(wanted, got.v), support.json.encode(got))
+      assert.is_true(support.json.same(wanted, got.v), support.json.encode(got))
     end)
   end
 end)
@@ -201,7 +181,7 @@ describe("jq's own tests, the engine libjq", function()
       for i, answer in ipairs(drive(requests, { MOONTIDE__ENGINE = "libjq" })) do
         if wanted[i] == "fail" then
           passed = passed + (answer.compile and 1 or 0)
-        elseif answer.results and same(wanted[i], answer.results[1].v) then
+        elseif answer.results and support.json.same(wanted[i], answer.results[1].v) then
           passed = passed + 1
         end
       end

@@ -34,25 +34,6 @@ local function texts(answer)
   return list
 end
 
-local function same(a, b)
-  if type(a) == "number" and type(b) == "number" then
-    return a == b
-  elseif type(a) ~= "table" or type(b) ~= "table" then
-    return a == b
-  end
-  for k, v in pairs(a) do
-    if not same(v, b[k]) then
-      return false
-    end
-  end
-  for k in pairs(b) do
-    if a[k] == nil then
-      return false
-    end
-  end
-  return true
-end
-
 -- { program, input, "outputs as the elements of a JSON array", error? }
 local function check(cases)
   local requests = {}
@@ -65,7 +46,7 @@ local function check(cases)
     for k = 2 * i - 1, 2 * i do
       local answer = answers[k]
       assert.is_nil(answer.broken)
-      assert.is_true(same(json.decode("[" .. case[3] .. "]"), answer.v or {}) and case[4] == answer.e,
+      assert.is_true(json.same(json.decode("[" .. case[3] .. "]"), answer.v or {}) and case[4] == answer.e,
         case[1] .. " gives " .. table.concat(texts(answer), " ") .. (k % 2 == 0 and " when it collects" or ""))
     end
   end

@@ -362,7 +362,7 @@ describe("regular expressions", function()
     end
     raises(repeated("a", 50):sub(1, -2) .. 'b"', "(a+)+$", "retry-limit-in-match over")
     raises(repeated("x", 200000), "(x*)(x*)(x*)(?=\\d)", "retry-limit")
-    raises(repeated("a", 100000), "(?<x>a\\g<x>?)b", "subexp-call-limit")
+    raises(repeated("a", 100000), "(?<x>a\\g<x>?)b", "-limit-in-search over") -- of calls or of retries
     raises('"a"', "a{100000}{100000}", "too big number for repeat range")
     raises('"a"', ("("):rep(5000) .. (")"):rep(5000), "parse depth limit over")
     raises('"a"', ("(a)"):rep(40000), "longer than the 65536")

@@ -128,6 +128,24 @@ function support.json.lines(text)
   return values
 end
 
+--- Whether two decoded values are one; 3 and 3.0 are. equal(a, b), if given, compares what is no table.
+function support.json.same(a, b, equal)
+  if type(a) ~= "table" or type(b) ~= "table" then
+    return a == b or equal ~= nil and equal(a, b)
+  end
+  for k, v in pairs(a) do
+    if not support.json.same(v, b[k], equal) then
+      return false
+    end
+  end
+  for k in pairs(b) do
+    if a[k] == nil then
+      return false
+    end
+  end
+  return true
+end
+
 -- Programs -----------------------------------------------------------------------------------------------------------
 
 -- The shell text that runs a command with its folder and environment: env is { NAME = "value" } (false
