@@ -54,10 +54,10 @@ static bool bounds(struct mt_jv_heap *h, struct mt_jv v, struct mt_jv from, stru
         start += count;
     if (end < 0)
         end += count;
-    start = start < 0 ? 0 : start > count ? count : start;
-    end = end > count ? count : end < start ? start : end;
+    start = start < 0 ? 0 : start > count ? count : floor(start);
+    end = end > count ? count : ceil(end); /* 1 lies before 1.5, so [:1.5] has it */
     *out_from = (size_t)start;
-    *out_to = (size_t)ceil(end);
+    *out_to = (size_t)(end < start ? start : end);
     return true;
 }
 
