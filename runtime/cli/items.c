@@ -3,7 +3,10 @@
 
 #include "json/document.h"
 
-enum { CHUNK = 1 << 17 };
+enum {
+    CHUNK = 1 << 17,
+    VAIN_LEAST = 64 << 20, /* bytes that are read ahead in vain, or four times what is behind */
+};
 
 void mt_items_init(struct mt_items *r, FILE *stream)
 {
@@ -76,41 +79,101 @@ static struct mt_slice window(const struct mt_items *r, size_t from, size_t n)
     return (struct mt_slice){r->in.p + r->at + from, n};
 }
 
-/* A value that goes on past its line: the lines that follow are added until it is complete. A line that
- * starts with { and is complete by itself belongs to no value before it, so that one broken line of NDJSON
- * does not swallow the others. */
+/* Goes over a line of a value whose brackets are *depth deep where the line begins, and *depth deep where it
+ * ends. */
+enum reach {
+    GOES_ON,
+    ENDS,   /* *out_n bytes from the line's begin */
+    BROKEN, /* a string does not end in its line */
+};
+
+static enum reach scan_line(struct mt_slice line, size_t *depth, size_t *out_n)
+{
+    for (size_t i = 0; i < line.n; i++)
+        switch (line.p[i]) {
+        case '"':
+            for (i++; i < line.n && line.p[i] != '"'; i++)
+                i += line.p[i] == '\\';
+            if (i >= line.n)
+                return BROKEN;
+            break;
+        case '[':
+        case '{':
+            ++*depth;
+            break;
+        case ']':
+        case '}':
+            if (--*depth == 0) {
+                *out_n = i + 1;
+                return ENDS;
+            }
+            break;
+        default:
+            break;
+        }
+    return GOES_ON;
+}
+
+/* What begins a line with { and ends with it. */
+static bool is_whole(struct mt_slice line)
+{
+    size_t depth = 0, n;
+    if (line.n == 0 || line.p[0] != '{' || scan_line(line, &depth, &n) != ENDS)
+        return false;
+    while (n < line.n && is_blank(line.p[n]))
+        n++;
+    return n == line.n;
+}
+
+/* Does a value go on there, `from` bytes behind at? */
+static bool closes_or_separates(struct mt_items *r, size_t from)
+{
+    for (;; from++) {
+        if (r->at + from >= r->in.n && !fill(r))
+            return false;
+        const char c = r->in.p[r->at + from];
+        if (!is_blank(c))
+            return c == ']' || c == '}' || c == ',';
+    }
+}
+
+/* A value that goes on past its line: the lines that follow are added until its brackets are closed. A line
+ * that is a whole object, with nothing behind it that a value around it would need, belongs to no value
+ * before it, so that one broken line of NDJSON does not swallow the others. */
 static bool spans_lines(struct mt_items *r, size_t *out_n)
 {
-    size_t n = line_length(r, 0), tried = n, length;
-    for (;;) {
-        if (r->at + n >= r->in.n && !fill(r))
-            return false;
-        size_t next = line_length(r, n + 1);
-        struct mt_slice line = window(r, n + 1, next);
-        if (line.n && line.p[0] == '{' && mt_json_next(line, &length, NULL) == MT_OK && length > 0)
-            return mt_json_next(window(r, 0, n), out_n, NULL) == MT_OK && *out_n > 0;
-        n += 1 + next;
-        bool closing = line.n && (line.p[0] == '}' || line.p[0] == ']');
-        bool last = r->end && r->at + n >= r->in.n;
-        if (!closing && !last && n < 2 * tried)
-            continue;
-        tried = n;
-        if (mt_json_next(window(r, 0, n), &length, NULL) == MT_OK && length > 0) {
-            *out_n = length;
+    size_t n = 0, depth = 0;
+    if (r->vain > VAIN_LEAST && r->vain / 4 > r->base + r->at)
+        return false;
+    do {
+        const size_t length = line_length(r, n);
+        size_t end = 0;
+        if (n > 0 && is_whole(window(r, n, length)) && !closes_or_separates(r, n + length))
+            break;
+        const enum reach reach = scan_line(window(r, n, length), &depth, &end);
+        if (reach == ENDS) {
+            *out_n = n + end;
             return true;
         }
-        if (last || n > MT_ITEM_MAX / 2)
-            return false;
-    }
+        n += length + 1;
+        if (reach == BROKEN)
+            break;
+    } while ((r->at + n < r->in.n || fill(r)) && n < MT_ITEM_MAX / 2);
+    r->vain += n;
+    return false;
 }
 
 /* An element of an array: it ends where it ends, whatever lines there are. */
 static bool element(struct mt_items *r, size_t *out_n)
 {
-    while (mt_json_next(window(r, 0, r->in.n - r->at), out_n, NULL) != MT_OK)
+    for (;;) {
+        const bool whole = mt_json_next(window(r, 0, r->in.n - r->at), out_n, NULL) == MT_OK;
+        /* A number or a word may go on behind what is read. */
+        if (whole && (r->end || *out_n < r->in.n - r->at))
+            return *out_n > 0;
         if (!fill(r))
-            return false;
-    return *out_n > 0;
+            return whole && *out_n > 0;
+    }
 }
 
 /* Moves on to the first byte that is no blank. false: the end. */
@@ -147,6 +210,14 @@ bool mt_items_line(struct mt_items *r, struct mt_item *out)
     return true;
 }
 
+static bool is_bom(struct mt_items *r)
+{
+    while (r->in.p[r->at] == '\xEF' && r->in.n - r->at < 3)
+        if (!fill(r))
+            return false;
+    return r->in.n - r->at >= 3 && memcmp(r->in.p + r->at, "\xEF\xBB\xBF", 3) == 0;
+}
+
 static enum mt_found broken(struct mt_items *r, struct mt_item *out, struct mt_err *err, const char *why)
 {
     *out = (struct mt_item){.line = r->line, .offset = r->base + r->at};
@@ -177,7 +248,7 @@ enum mt_found mt_items_next(struct mt_items *r, struct mt_item *out, struct mt_e
         }
         char c = r->in.p[r->at];
         r->fresh = false;
-        if (r->base + r->at == 0 && r->in.n >= 3 && memcmp(r->in.p, "\xEF\xBB\xBF", 3) == 0) {
+        if (is_bom(r)) { /* of the stream, or of a file that was put behind another */
             advance(r, 3);
         } else if (!r->array && c == '[') {
             r->array = r->separated = true;

@@ -14,6 +14,7 @@ struct mt_items {
     size_t at;      /* in the buffer */
     size_t base;    /* offset of the buffer in the file */
     size_t line;    /* of at, from 1 */
+    size_t vain;    /* bytes read ahead for the end of values that have none */
     bool end;       /* nothing more to read */
     bool array;     /* inside of an array of items */
     bool separated; /* in an array: an item may follow */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "cli/command.h"
 #include "jq/program.h"
 
@@ -48,19 +49,38 @@ static void run_value(struct run *r, const char *file, size_t at, struct mt_slic
 
 /* Takes whole values off the front of the buffer. Before the end of the file a value is whole only if
  * something follows it. */
+/* Of blanks, and of the byte order marks of files that were put one behind another. */
+static size_t blank_bytes(struct mt_slice text)
+{
+    size_t n = 0;
+    for (;;)
+        if (n < text.n && strchr(" \t\r\n", text.p[n]) && text.p[n])
+            n++;
+        else if (text.n - n >= 3 && memcmp(text.p + n, "\xEF\xBB\xBF", 3) == 0)
+            n += 3;
+        else
+            return n;
+}
+
 static void run_values(struct run *r, const char *file, struct mt_buf *in, size_t *at, bool end)
 {
     size_t used = 0, n;
     struct mt_err err;
     while (used < in->n) {
+        used += blank_bytes((struct mt_slice){in->p + used, in->n - used});
         struct mt_slice rest = {in->p + used, in->n - used};
         enum mt_rc rc = mt_json_next(rest, &n, &err);
         if (!end && (rc || n == 0 || n == rest.n))
             break;
         if (rc) {
-            complain(r, file, *at + used, err.text);
-            used = in->n;
-            break;
+            /* A container without an end may have anything in it; a word that is no value ends with its line.
+             */
+            const char *line = memchr("[{\"", rest.p[0], 3) ? NULL : memchr(rest.p, '\n', rest.n);
+            char *text = mt_format("%s%s", err.text, line ? "; the rest of its line is left out" : "");
+            complain(r, file, *at + used, text);
+            free(text);
+            used = line ? used + (size_t)(line - rest.p) + 1 : in->n;
+            continue;
         }
         if (n == 0) {
             used = in->n;

@@ -75,8 +75,9 @@ static void add_broken(const struct run *run, struct batch *b, const struct mt_i
 
 static void add_checked(const struct run *run, struct batch *b, const struct mt_item *item)
 {
+    static const struct mt_json_limits within_batch = {.depth = 9999};
     struct mt_err err;
-    if (mt_json_check(item->text, NULL, &err))
+    if (mt_json_check(item->text, &within_batch, &err))
         add_broken(run, b, item, &err);
     else
         add_item(b, item, false);

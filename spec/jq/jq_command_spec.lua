@@ -44,7 +44,7 @@ describe("moontide jq", function()
   it("exits 5 when an input raises, and goes on with the next", function()
     local result = jq("1, .a", '{"a":2} "x" {"a":3}')
     assert.same({ 5, "1\n2\n1\n1\n3\n" }, { result.code, result.out })
-    assert.is_truthy(result.err:find('jq: error (at <stdin>:7): Cannot index string with string ("a")', 1, true),
+    assert.is_truthy(result.err:find('jq: error (at <stdin>:8): Cannot index string with string ("a")', 1, true),
       result.err)
     assert.equal(5, jq("halt", "1").code)
   end)
@@ -55,6 +55,15 @@ describe("moontide jq", function()
       assert.same({ 5, "1\n" }, { result.code, result.out }, text)
       assert.is_truthy(result.err:find("jq: error (at <stdin>:", 1, true), result.err)
     end
+  end)
+
+  it("goes on behind the line of a word that is no JSON, and with files put one behind another", function()
+    local result = jq(".", "1 nope 2\n3\n[4")
+    assert.same({ 5, "1\n3\n" }, { result.code, result.out })
+    assert.is_truthy(result.err:find("(at <stdin>:2): not a JSON value", 1, true), result.err)
+    assert.is_truthy(result.err:find("the rest of its line is left out", 1, true), result.err)
+    result = jq(".", '\u{feff}1\n\u{feff}{"a":2}\n \u{feff}')
+    assert.same({ 0, '1\n{"a":2}\n', "" }, { result.code, result.out, result.err })
   end)
 
   it("takes either engine", function()

@@ -51,6 +51,13 @@ describe("moontide map", function()
       ['[\n  {"id":"a"},\n  {\n    "id": "b"\n  }\n]\n[{"id":"c"}]\n{"id":"d"}'] = "a b c d",
       ['{\n  "id": "a",\n  "x": {\n "y": "}"\n }\n}\n{\n"id":"b"}'] = "a b",
       ["\u{feff}{\"id\":\"a\"}\r\n\r\n  {\"id\":\"b\"}\r\n"] = "a b",
+      -- a byte order mark of each of several files, one put behind another
+      ["\u{feff}{\"id\":\"a\"}\n\u{feff}{\"id\":\"b\"}\n{\"id\":\"c\"}"] = "a b c",
+      ["[\u{feff}{\"id\":\"a\"},\u{feff}\u{feff}{\"id\":\"b\"}]\u{feff}"] = "a b",
+      -- without indentation: lines inside look like items
+      ['{"id":"a","x":[\n{"id":"b"},\n{"id":"c"}\n]\n}\n{"id":"d"}'] = "a d",
+      ['{\n"id": "a",\n"x": [\n{},\n{\n"y": 1\n}\n]\n}\n{\n"x": {},\n"id": "b"\n}\n'] = "a b",
+      ['{"id":"a","x":[\n{"y":1}\n\n ,{"y":2}\n]}'] = "a",
       ["[]"] = "", ["[ ]\n"] = "", [""] = "", [" \n\n"] = "",
     } do
       local result = map(text, "--index", "1")
@@ -75,6 +82,8 @@ describe("moontide map", function()
       ['[{"id":"a"}\n{"id":"b"}]'] = "a|line 2 (byte 12)",
       ['[{"id":"a"},'] = "a|the array ends without ]",
       ['[{"id":"a"},\n{"id":tru},{"id":"c"}]'] = "a c|line 2 (byte 13)",
+      ['{"id":"a"}\n{"id":["\n{"id":"c"}\n'] = "a c|line 2 (byte 11)",
+      ['{"id":"a"}\n{"id":"b","x":' .. ("["):rep(9999) .. ("]"):rep(9999) .. '}\n{"id":"c"}'] = "a c|line 2 (byte 11)",
     } do
       local ids, message = expected:match "^(.-)|(.*)$"
       local result = map(text, "--index", "1")
@@ -82,6 +91,21 @@ describe("moontide map", function()
       assert.is_truthy(result.err:find(message, 1, true), text .. result.err)
       assert.equal(1, select(2, result.err:gsub("\n", "\n")), result.err)
     end
+  end)
+
+  it("takes a number that the reading cuts in two for one", function()
+    local text = "[" .. ("7,"):rep(65534) .. '12345,{"id":"a"}]' -- 128 KiB are read at a time
+    local result = map(text, "--index", "1")
+    assert.same({ "a", 1 }, { identifiers(result), result.code }, result.err:sub(-300))
+    assert.equal(65535, select(2, result.err:gsub("a raw item must be an object", "")))
+  end)
+
+  it("is not held up by values that have no end, nor by values of many short lines", function()
+    local unclosed = map(('{"x":[\n'):rep(200000) .. '{"id":"a"}\n', "--index", "1")
+    assert.same({ "a", 1 }, { identifiers(unclosed), unclosed.code })
+    assert.equal(200000, select(2, unclosed.err:gsub("not valid JSON", "")))
+    local short = map('{"id":"a","x":[\n' .. ("[\n1\n],\n"):rep(100000) .. "1\n]\n}\n", "--index", "1")
+    assert.same({ "a", 0, "" }, { identifiers(short), short.code, short.err })
   end)
 
   it("tells lines that only look like items from items", function()
