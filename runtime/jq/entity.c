@@ -1,4 +1,6 @@
 /* What leaves a mapper: entities and the records of a batch. See mapping.h. Plain data, any thread. */
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -51,8 +53,10 @@ static bool put_number(struct mt_jv v, struct mt_buf *out)
     if (!literal.p)
         literal = (struct mt_slice){computed, mt_jv_format_number(mt_jv_double(v), computed)};
     for (size_t i = 0; i < literal.n; i++)
-        if (literal.p[i] == '.' || literal.p[i] == 'e' || literal.p[i] == 'E')
-            return mt_buf_puts(out, mt_number_text(mt_jv_double(v), text));
+        if (literal.p[i] == '.' || literal.p[i] == 'e' || literal.p[i] == 'E') {
+            const double value = mt_jv_double(v);
+            return mt_buf_puts(out, mt_number_text(isinf(value) ? copysign(DBL_MAX, value) : value, text));
+        }
     return mt_buf_put(out, literal);
 }
 

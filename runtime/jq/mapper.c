@@ -65,6 +65,8 @@ bool mt_mapper_names(const struct mt_mapper *r, struct mt_slice **names, size_t 
     struct mt_slice name;
     if (r->plan->foreign_count)
         return false;
+    if (!r->plan->program) /* file:// and search:// alone: nothing is read */
+        return true;
     for (unsigned i = 0; (name = mt_program_name(r->plan->program, i)).p; i++) {
         if ((*count & (*count - 1)) == 0)
             *names = mt_realloc(*names, (*count ? *count * 2 : 1) * sizeof **names);

@@ -7,6 +7,7 @@
 #include "jq/oracle.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "jq/libjq.h"
@@ -38,11 +39,14 @@ static enum mt_rc make_ready(struct mt_slice source, struct ready *out, struct m
     return rc;
 }
 
+/* The first output in an array, or the error in an object. To 1.6 a break is an error that makes ?// try its
+ * next pattern, so all outputs are asked for there. */
 static void put_leaf(const struct ready *leaf, struct mt_buf *out)
 {
-    mt_buf_puts(out, "(try [label $mt_o | (");
+    const bool alternatives = memmem(leaf->text.p, leaf->text.n, "?//", 3) != NULL;
+    mt_buf_puts(out, alternatives ? "(try ([" : "(try [label $mt_o | (");
     mt_buf_put(out, leaf->text);
-    mt_buf_puts(out, ") | ., break $mt_o] catch {e: .})");
+    mt_buf_puts(out, alternatives ? "] | .[:1]) catch {e: .})" : ") | ., break $mt_o] catch {e: .})");
 }
 
 /* One program of some leaves. */

@@ -129,6 +129,36 @@ describe("moontide map", function()
     end
   end)
 
+  it("gives the same by either engine for alternatives, numbers beyond doubles, and what cannot be evaluated here", function()
+    local several = support.write(dir .. "/several.yml", [[
+resources:
+  - kind: a
+    selector: { query: 'true' }
+    port:
+      entity:
+        mappings:
+          identifier: .id
+          blueprint: '"b"'
+          team: .n
+          properties: { p: '. as {id: $i} ?// [$i] | $i', q: '(. as [$i] ?// {id: $i} | $i), 2', r: 'error("x") as [$i] ?// $i | $i' }
+  - kind: b
+    selector: { query: 'file://x' }
+    port: { entity: { mappings: { identifier: 'file://id', blueprint: 'search://b' } } }
+]])
+    for _, engine in ipairs { "native", "libjq" } do
+      local function run(index)
+        return support.run({ support.bin, "map", "--mapping", several, "--index", index, "--engine", engine },
+          { stdin = '{"id":"1","n":1e400}\n' })
+      end
+      local result = run "0"
+      assert.equal('{"identifier":"1","blueprint":"b","team":"1.7976931348623157e+308","properties":{"p":"1","q":"1","r":null}}\n',
+        result.out, engine .. result.err) -- R-JQ-17
+      result = run "1"
+      assert.same({ 1, "" }, { result.code, result.out }, engine)
+      assert.is_truthy(result.err:find("selector.query (file://x): must give true or false, not null", 1, true), result.err)
+    end
+  end)
+
   it("has what the native engine does not take done by libjq, and says so once", function()
     local mixed = support.write(dir .. "/mixed.yml", [[
 resources:
