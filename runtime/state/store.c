@@ -59,7 +59,7 @@ enum mt_rc mt_store_open(struct mt_store *s, const struct mt_state_options *o, s
                   " WHERE identity = ? AND resource = ? AND run < ?") &&
           prepare(s, &s->name, "SELECT id FROM name WHERE text = ?") &&
           prepare(s, &s->add_name,
-                  "INSERT INTO name(text) VALUES(?) ON CONFLICT(text) DO UPDATE SET text = excluded.text"
+                  "INSERT INTO name(text) VALUES(?) ON CONFLICT DO UPDATE SET text = excluded.text"
                   " RETURNING id") &&
           prepare(s, &s->spill, "INSERT OR REPLACE INTO spill(list, key, value) VALUES(?, ?, ?)") &&
           prepare(s, &s->spilled, "SELECT value FROM spill WHERE list = ? AND key = ?")))
