@@ -320,6 +320,7 @@ struct question {
     void *ud;
     const char *name;
     const char *const *keep;
+    bool whole;
     struct mt_slice list_key, value;
     struct mt_buf *out;
     struct mt_err *err;
@@ -359,6 +360,24 @@ enum mt_rc mt_state_forget_stale(struct mt_state *s, const char *resource, const
     if (s->readonly)
         return MT_OK;
     return ask(s, run_forget_stale, &(struct question){.name = resource, .keep = keep_scopes, .err = err});
+}
+
+bool mt_state_is_partial(const struct mt_state *s)
+{
+    return s->store.partial; /* settled when the state was opened */
+}
+
+static void run_settle(struct mt_state *s, void *arg)
+{
+    struct question *q = arg;
+    q->rc = mt_store_settle(&s->store, q->whole, q->err);
+}
+
+enum mt_rc mt_state_settle(struct mt_state *s, bool whole, struct mt_err *err)
+{
+    if (s->readonly)
+        return MT_OK;
+    return ask(s, run_settle, &(struct question){.whole = whole, .err = err});
 }
 
 static void run_spill(struct mt_state *s, void *arg)

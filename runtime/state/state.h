@@ -39,6 +39,12 @@ enum mt_rc mt_state_flush(struct mt_state *s, struct mt_err *err);
 enum mt_rc mt_state_pairs(struct mt_state *s, const struct mt_key *key,
                           void (*each)(void *ud, struct mt_slice resource, struct mt_slice scope), void *ud,
                           struct mt_err *err);
+/* Is a record of an earlier run missing, because it could not be written or because the run did not come to
+ * its end? Then what is recorded of an entity does not say what else could have produced it. */
+bool mt_state_is_partial(const struct mt_state *s);
+/* The run came to its end and its records are written; whole: every resource ended normally, which makes good
+ * for what earlier runs could not write. Blocks. */
+enum mt_rc mt_state_settle(struct mt_state *s, bool whole, struct mt_err *err);
 /* After a resource (and scope) ended normally: forget the pairs of it that this run did not produce. scope
  * NULL: every scope of the resource except those listed in keep_scopes (ended by NULL). Blocks. */
 enum mt_rc mt_state_forget_stale(struct mt_state *s, const char *resource, const char *const *keep_scopes,

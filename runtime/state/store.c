@@ -9,7 +9,11 @@ static bool prepare(struct mt_store *s, sqlite3_stmt **out, const char *sql)
     return sqlite3_prepare_v3(s->file.db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) == SQLITE_OK;
 }
 
-static enum mt_rc begin_run(struct mt_store *s, const struct mt_state_options *o, struct mt_err *err)
+/* A run that is under way has a pair of no entity, so that one whose records could not be written, or that
+ * did not come to its end, is known for what it is by the next one. */
+#define UNDER_WAY "identity = ? AND entity = x'' AND resource = 0 AND scope = 0"
+
+static bool find_identity(struct mt_store *s, const struct mt_state_options *o)
 {
     sqlite3_stmt *st = NULL;
     const char *sql = o->readonly
@@ -30,7 +34,48 @@ static enum mt_rc begin_run(struct mt_store *s, const struct mt_state_options *o
         ok = sqlite3_reset(st) == SQLITE_OK && ok;
     }
     sqlite3_finalize(st);
-    return ok ? MT_OK : mt_file_failed(&s->file, "cannot be written", err);
+    return ok;
+}
+
+/* Runs a statement about this identity; *out_found: it gave a row. */
+static bool run_once(struct mt_store *s, const char *sql, bool *out_found)
+{
+    sqlite3_stmt *st = NULL;
+    bool ok = prepare(s, &st, sql);
+    if (ok) {
+        sqlite3_bind_int64(st, 1, s->identity);
+        int step = sqlite3_step(st);
+        ok = step == SQLITE_ROW || step == SQLITE_DONE;
+        if (out_found)
+            *out_found = step == SQLITE_ROW;
+        ok = sqlite3_reset(st) == SQLITE_OK && ok;
+    }
+    sqlite3_finalize(st);
+    return ok;
+}
+
+static enum mt_rc begin_run(struct mt_store *s, const struct mt_state_options *o, struct mt_err *err)
+{
+    enum mt_rc rc = o->readonly ? MT_OK : mt_file_execute(&s->file, "BEGIN IMMEDIATE", err);
+    if (rc != MT_OK)
+        return rc;
+    bool ok = find_identity(s, o) && run_once(s, "SELECT 1 FROM pair WHERE " UNDER_WAY, &s->partial);
+    if (o->readonly)
+        return ok ? MT_OK : mt_file_failed(&s->file, "cannot be read", err);
+    ok = ok && run_once(s, "INSERT OR IGNORE INTO pair VALUES(?, x'', 0, 0, 0)", NULL);
+    rc = ok ? mt_file_execute(&s->file, "COMMIT", err) : mt_file_failed(&s->file, "cannot be written", err);
+    if (rc != MT_OK)
+        sqlite3_exec(s->file.db, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
+}
+
+enum mt_rc mt_store_settle(struct mt_store *s, bool whole, struct mt_err *err)
+{
+    if (s->incomplete || (s->partial && !whole))
+        return MT_OK;
+    return run_once(s, "DELETE FROM pair WHERE " UNDER_WAY, NULL)
+               ? MT_OK
+               : mt_file_failed(&s->file, "cannot be written", err);
 }
 
 enum mt_rc mt_store_open(struct mt_store *s, const struct mt_state_options *o, struct mt_err *err)

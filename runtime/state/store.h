@@ -9,6 +9,7 @@ struct mt_store {
     struct mt_file file;
     int64_t identity, run;
     bool incomplete; /* a record of this run could not be written */
+    bool partial;    /* nor one of an earlier run, or it did not come to its end */
     bool impatient;  /* the last write waited for a lock in vain */
     sqlite3_stmt *add, *pairs, *forget, *stale, *name, *add_name, *spill, *spilled;
 };
@@ -34,6 +35,8 @@ enum mt_rc mt_store_pairs(struct mt_store *s, const struct mt_key *key,
                           struct mt_err *err);
 enum mt_rc mt_store_forget_stale(struct mt_store *s, const char *resource, const char *const *keep_scopes,
                                  struct mt_err *err);
+/* What mt_state_settle says. */
+enum mt_rc mt_store_settle(struct mt_store *s, bool whole, struct mt_err *err);
 enum mt_rc mt_store_spill(struct mt_store *s, const char *list, struct mt_slice key, struct mt_slice value,
                           struct mt_err *err);
 /* MT_ENOENT: there is none. out may be NULL. */

@@ -60,8 +60,8 @@ const char *mt_completeness_missing(struct mt_session *s, struct mt_slice bluepr
     const char **reasons = mt_alloc((n + (size_t)1) * sizeof *reasons);
     struct pairs pairs = {s, recorded, reasons};
     struct mt_err err;
-    if (mt_state_pairs(s->state, key, note_pair, &pairs, &err) != MT_OK) {
-        /* Without the record every resource could have. */
+    if (mt_state_pairs(s->state, key, note_pair, &pairs, &err) != MT_OK || mt_state_is_partial(s->state)) {
+        /* Without the record, or with one that may lack a pair, every resource could have. */
         memset(recorded, 0, n);
     }
     bool dynamic_record = false, any = false;

@@ -483,6 +483,7 @@ static void report_withheld(struct reconciliation *r)
 static void forget_stale_pairs(struct mt_session *s)
 {
     struct mt_err err;
+    bool all = true;
     for (unsigned i = 0; i < s->resource_count; i++) {
         struct mt_resource *r = &s->resources[i];
         const char **keep = mt_alloc((r->unproven_count + 1) * sizeof *keep);
@@ -493,8 +494,11 @@ static void forget_stale_pairs(struct mt_session *s)
         }
         if (whole && mt_state_forget_stale(s->state, r->name, keep, &err) != MT_OK)
             mt_log(MT_WARN, "the record of what produced what could not be cleaned: %s", err.text);
+        all &= whole && r->unproven_count == 0 && !atomic_load(&r->search_failed);
         free(keep);
     }
+    if (mt_state_settle(s->state, all, &err) != MT_OK)
+        mt_log(MT_WARN, "the record of what produced what could not be completed: %s", err.text);
 }
 
 bool mt_reconcile(struct mt_session *s)

@@ -7,6 +7,7 @@
  *   spilled LIST KEY                 value LIST KEY                      scopes COUNT RESOURCE (COUNT
  * different scopes) threads THREADS COUNT            time COUNT                          limit BYTES (of
  * files from here on) kill                             hold                                say TEXT
+ *   partial (or complete)            settle whole                        settle partly
  *   rivals COUNT RESOURCE (as scopes, with a second integration that names each scope at the same moment) */
 #include <pthread.h>
 #include <signal.h>
@@ -186,6 +187,10 @@ static enum mt_rc run(char **w, int n)
         rc = mt_state_forget_stale(state, w[1], keep, &err);
     } else if (strcmp(verb, "threads") == 0) {
         rc = threads(strtoul(w[1], NULL, 10), strtoul(w[2], NULL, 10));
+    } else if (strcmp(verb, "partial") == 0) {
+        puts(mt_state_is_partial(state) ? "partial" : "complete");
+    } else if (strcmp(verb, "settle") == 0) {
+        rc = mt_state_settle(state, strcmp(w[1], "whole") == 0, &err);
     } else if (strcmp(verb, "rivals") == 0) {
         rc = rivals(strtoul(w[1], NULL, 10), w[2]);
     } else if (strcmp(verb, "time") == 0) {
