@@ -55,10 +55,10 @@ static void take_posts(struct mt_loop *loop)
     pthread_mutex_unlock(&loop->lock);
 }
 
-/* Calls at most `most` of them. Returns whether some are left. */
-static bool call_posts(struct mt_loop *loop, unsigned most)
+/* Calls those of one turn. Returns whether some may be left. */
+static bool call_posts(struct mt_loop *loop)
 {
-    while (most--) {
+    for (unsigned i = 0; i < POSTS_A_TURN; i++) {
         if (!loop->taken)
             take_posts(loop);
         struct post *p = loop->taken;
@@ -68,7 +68,7 @@ static bool call_posts(struct mt_loop *loop, unsigned most)
         p->fn(p->arg);
         free(p);
     }
-    return loop->taken != NULL;
+    return true;
 }
 
 static void on_posted(evutil_socket_t none, short what, void *arg)
@@ -76,9 +76,9 @@ static void on_posted(evutil_socket_t none, short what, void *arg)
     struct mt_loop *loop = arg;
     (void)none;
     (void)what;
-    /* A call posted after the last swap finds an empty list and wakes the loop itself; asking once more is
-     * harmless. */
-    if (call_posts(loop, POSTS_A_TURN))
+    /* What was posted while the event was active has not activated it again, and may be the only one left. So
+     * a used up turn is followed by another, even where nothing is left of what it took. */
+    if (call_posts(loop))
         event_active(loop->posted, EV_TIMEOUT, 0);
 }
 
@@ -120,7 +120,7 @@ void mt_loop_free(struct mt_loop *loop)
 {
     if (!loop)
         return;
-    while (call_posts(loop, POSTS_A_TURN) || loop->first)
+    while (call_posts(loop))
         ;
     event_free(loop->posted);
     event_free(loop->stopped);
@@ -152,12 +152,13 @@ void mt_loop_post(struct mt_loop *loop, void (*fn)(void *arg), void *arg)
     p->fn = fn;
     p->arg = arg;
     pthread_mutex_lock(&loop->lock);
+    bool wake = !loop->first;
     *loop->last = p;
     loop->last = &p->next;
     /* Under the lock: the loop cannot be freed between the post and the wake-up by a call that this post
      * makes. */
-    /* For each post, not only the first of a list: one wake-up in some thousand was seen to be lost. */
-    event_active(loop->posted, EV_TIMEOUT, 0);
+    if (wake)
+        event_active(loop->posted, EV_TIMEOUT, 0);
     pthread_mutex_unlock(&loop->lock);
 }
 

@@ -1,5 +1,8 @@
 /* Puts loop and pool under load for specs: pool_driver JOBS WORKERS loop|none. Jobs count, some submit
- * another one from done, posts come from four threads, timers fire in order. Prints what was counted. */
+ * another one from done, posts come from four threads, timers fire in order. Prints what was counted.
+ *
+ * pool_driver calls N: for each number of calls up to N that wait before the loop runs, the first of them
+ * posts the one that ends the loop. */
 #undef NDEBUG /* its checks count in every build */
 #include <assert.h>
 #include <pthread.h>
@@ -102,8 +105,34 @@ static void on_late(void *arg)
     strcat(arg, "late");
 }
 
+static void on_call(void *arg)
+{
+    (void)arg;
+}
+
+static void on_first_call(void *arg)
+{
+    mt_loop_post(arg, on_stop, arg);
+}
+
+static void run_calls(unsigned most)
+{
+    loop = mt_loop_new();
+    for (unsigned calls = 1; calls <= most; calls++) {
+        for (unsigned i = 0; i < calls; i++)
+            mt_loop_post(loop, i == 0 ? on_first_call : on_call, loop);
+        mt_loop_run(loop);
+    }
+    mt_loop_free(loop);
+    printf("ended %u times\n", most);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "calls") == 0) {
+        run_calls((unsigned)atoi(argv[2]));
+        return 0;
+    }
     assert(argc == 4);
     unsigned jobs = (unsigned)atoi(argv[1]), workers = (unsigned)atoi(argv[2]);
     bool with_loop = strcmp(argv[3], "loop") == 0;

@@ -18,6 +18,11 @@ describe("the loop and its workers", function()
       "3", "none"))
   end)
 
+  it("make a call that was posted while others waited, however many these are", function()
+    -- The loop takes 256 calls a turn: a call that came between two turns was left lying after the second.
+    assert.are.equal("ended 1100 times\n", run("calls", "1100"))
+  end)
+
   it("are as many as the CPUs that the process may use, unless it is said", function()
     local usable = support.run { "nproc" }.out:match "%d+"
     assert.matches("workers " .. usable .. " ", run("10", "0", "loop"))
