@@ -19,11 +19,17 @@ enum {
     TIMEOUT_MS = 60 * 1000, /* A-NET-01 */
     EARLY_S = 30,           /* refresh a token this long before it ends (A-AUTH-04) */
     LAST_WORDS_MS = 5000,   /* an interrupted run must end soon */
-    REFUSED_S = 60          /* a refusal of the credentials is believed this long */
+    REFUSED_S = 60,         /* a refusal of the credentials is believed this long */
+    LOOK_MS = 50            /* who waits for a token looks this often whether it was cancelled */
 };
 
 /* A-NET-05, and 500: what is marked retryable may arrive twice. A 401 is a new token, once. */
 static const int retried[] = {408, 429, 500, 502, 503, 504, 0};
+
+struct token {
+    char *authorization; /* "<tokenType> <accessToken>", owned */
+    uint64_t expires_ns;
+};
 
 struct mt_port {
     struct mt_http *http;
@@ -39,10 +45,11 @@ struct mt_port {
     void *observed_ud;
     struct mt_http_stats stats;
 
-    pthread_mutex_t lock; /* held while a token is fetched: that makes it single-flight (A-AUTH-05) */
-    char *authorization;  /* "<tokenType> <accessToken>", NULL: none yet */
-    unsigned generation;  /* of authorization */
-    uint64_t expires_ns;
+    pthread_mutex_t lock; /* of all that follows */
+    pthread_cond_t fetched;
+    bool fetching; /* by one thread; the others wait for its token (A-AUTH-05) */
+    struct token token;
+    unsigned generation;   /* of token; 0: there was none yet */
     struct mt_err refused; /* credentials that were refused are not tried again for a while (A-NET-11) */
     uint64_t refused_ns;
 };
@@ -66,6 +73,11 @@ struct mt_port *mt_port_new(const struct mt_port_options *o)
     p->observed = o->observed;
     p->observed_ud = o->observed_ud;
     pthread_mutex_init(&p->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->fetched, &attributes);
+    pthread_condattr_destroy(&attributes);
     if (strchr(p->client_id, '@'))
         mt_log(MT_WARN,
                "the Port client id looks like an e-mail address: use the credentials of the organization, "
@@ -78,13 +90,14 @@ void mt_port_free(struct mt_port *p)
     if (!p)
         return;
     pthread_mutex_destroy(&p->lock);
+    pthread_cond_destroy(&p->fetched);
     free(p->base);
     free(p->client_id);
     free(p->client_secret);
     free(p->agent);
     free(p->exporter_agent);
     free(p->event);
-    free(p->authorization);
+    free(p->token.authorization);
     free(p);
 }
 
@@ -189,6 +202,12 @@ struct outgoing {
     const atomic_bool *cancel;
 };
 
+/* NULL: it is not to be cancelled. */
+static const atomic_bool *cancel_of(struct mt_port *p, const struct outgoing *o)
+{
+    return atomic_load(&p->last_words) && o->cancel == p->cancel ? NULL : o->cancel;
+}
+
 static enum mt_rc transmit(struct mt_port *p, const struct outgoing *o, struct mt_http_response *res,
                            struct mt_err *err)
 {
@@ -216,7 +235,7 @@ static enum mt_rc transmit(struct mt_port *p, const struct outgoing *o, struct m
         .deadline_ms = deadline_ms,
         .insecure_tls = p->insecure_tls,
         .stats = &p->stats,
-        .cancel = last_words && o->cancel == p->cancel ? NULL : o->cancel,
+        .cancel = cancel_of(p, o),
         /* PATCH too: those that Port has set a state, whatever it was before (A-NET-12). */
         .retry = {.max_retries = once         ? 0
                                  : last_words ? 1
@@ -230,7 +249,8 @@ static enum mt_rc transmit(struct mt_port *p, const struct outgoing *o, struct m
     return mt_http_wait(p->http, &req, res, err);
 }
 
-static enum mt_rc parse_token(struct mt_port *p, struct mt_http_response *res, struct mt_err *err)
+static enum mt_rc parse_token(struct mt_port *p, struct mt_http_response *res, struct token *out,
+                              struct mt_err *err)
 {
     struct mt_doc *doc = NULL;
     int status = res->status;
@@ -244,8 +264,7 @@ static enum mt_rc parse_token(struct mt_port *p, struct mt_http_response *res, s
                      "Port at %s refused the credentials with status %d: %.*s (check OCEAN__PORT__CLIENT_ID, "
                      "OCEAN__PORT__CLIENT_SECRET and the region in OCEAN__PORT__BASE_URL)",
                      p->base, status, MT_FMT(why));
-        if (err)
-            err->status = status;
+        err->status = status;
         goto out;
     }
     if (mt_doc_parse(&res->body, NULL, &doc, NULL) != MT_OK ||
@@ -260,19 +279,90 @@ static enum mt_rc parse_token(struct mt_port *p, struct mt_http_response *res, s
             p->base, status);
         goto out;
     }
-    free(p->authorization);
     struct mt_slice t = mt_val_string(type), a = mt_val_string(token);
-    p->authorization = mt_format("%.*s %.*s", MT_FMT(t), MT_FMT(a));
+    out->authorization = mt_format("%.*s %.*s", MT_FMT(t), MT_FMT(a));
     mt_mask_add_passing(a);
     note_accepted(p);
     uint64_t lasts =
         expires > 2 * EARLY_S ? (uint64_t)expires - EARLY_S : (uint64_t)(expires > 0 ? expires : 0);
     if (lasts > 1000000000u)
         lasts = 1000000000u; /* A-MOCK-01 announces 31 years */
-    p->expires_ns = mt_now_ns() + lasts * 1000000000u;
-    p->generation++;
+    out->expires_ns = mt_now_ns() + lasts * 1000000000u;
 out:
     mt_doc_unref(doc);
+    return rc;
+}
+
+static enum mt_rc fetch_token(struct mt_port *p, const struct outgoing *o, struct token *out,
+                              struct mt_err *err)
+{
+    struct mt_buf body;
+    mt_buf_init(&body, 64 * 1024);
+    mt_buf_puts(&body, "{\"clientId\":");
+    mt_buf_put_json_string(&body, mt_slice_of(p->client_id));
+    mt_buf_puts(&body, ",\"clientSecret\":");
+    mt_buf_put_json_string(&body, mt_slice_of(p->client_secret));
+    mt_buf_putc(&body, '}');
+    char *url = mt_format("%s/v1/auth/access_token", p->base);
+    struct mt_http_response res;
+    const struct outgoing request = {.method = "POST",
+                                     .url = url,
+                                     .body = mt_buf_slice(&body),
+                                     .flags = MT_PORT_RETRY,
+                                     .deadline_ms = o->deadline_ms,
+                                     .cancel = o->cancel};
+    enum mt_rc rc = transmit(p, &request, &res, err);
+    if (rc == MT_OK) {
+        rc = parse_token(p, &res, out, err);
+        mt_http_response_fini(&res);
+    } else if (rc != MT_ECANCELED) {
+        mt_err_context(err, "cannot reach Port");
+    }
+    free(url);
+    mt_buf_fini(&body);
+    return rc;
+}
+
+/* Under the lock. Waits until nobody fetches a token, or the caller's own call is to end. */
+static enum mt_rc wait_for_fetch(struct mt_port *p, const struct outgoing *o, struct mt_err *err)
+{
+    const uint64_t end_ns = mt_now_ns() + o->deadline_ms * 1000000ull;
+    while (p->fetching) {
+        struct timespec until;
+        const atomic_bool *cancel = cancel_of(p, o);
+        if (cancel && atomic_load(cancel))
+            return mt_fail(err, MT_ECANCELED, "%s request cancelled", o->method);
+        if (mt_now_ns() >= end_ns)
+            return mt_fail(err, MT_ENET, "cannot reach Port: no token within %.1f s", o->deadline_ms / 1e3);
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += LOOK_MS * 1000000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_nsec -= 1000000000;
+            until.tv_sec++;
+        }
+        pthread_cond_timedwait(&p->fetched, &p->lock, &until);
+    }
+    return MT_OK;
+}
+
+/* Under the lock, which is let go meanwhile. */
+static enum mt_rc renew_token(struct mt_port *p, const struct outgoing *o, struct mt_err *err)
+{
+    struct token token = {0};
+    p->fetching = true;
+    pthread_mutex_unlock(&p->lock);
+    enum mt_rc rc = fetch_token(p, o, &token, err);
+    pthread_mutex_lock(&p->lock);
+    if (rc == MT_OK) {
+        free(p->token.authorization);
+        p->token = token;
+        p->generation++;
+    }
+    if (rc == MT_EAUTH)
+        p->refused_ns = mt_now_ns();
+    p->refused = rc == MT_EAUTH ? *err : (struct mt_err){0};
+    p->fetching = false;
+    pthread_cond_broadcast(&p->fetched);
     return rc;
 }
 
@@ -281,42 +371,16 @@ out:
 static enum mt_rc authorize(struct mt_port *p, const struct outgoing *o, unsigned stale, char **out,
                             unsigned *out_generation, struct mt_err *err)
 {
-    enum mt_rc rc = MT_OK;
     pthread_mutex_lock(&p->lock);
-    if (p->refused.rc && mt_now_ns() - p->refused_ns < REFUSED_S * 1000000000u) {
+    enum mt_rc rc = wait_for_fetch(p, o, err);
+    if (rc == MT_OK && p->refused.rc && mt_now_ns() - p->refused_ns < REFUSED_S * 1000000000u) {
         *err = p->refused;
         rc = p->refused.rc;
-    } else if (!p->authorization || p->generation == stale || mt_now_ns() >= p->expires_ns) {
-        struct mt_buf body;
-        mt_buf_init(&body, 64 * 1024);
-        mt_buf_puts(&body, "{\"clientId\":");
-        mt_buf_put_json_string(&body, mt_slice_of(p->client_id));
-        mt_buf_puts(&body, ",\"clientSecret\":");
-        mt_buf_put_json_string(&body, mt_slice_of(p->client_secret));
-        mt_buf_putc(&body, '}');
-        char *url = mt_format("%s/v1/auth/access_token", p->base);
-        struct mt_http_response res;
-        const struct outgoing token = {.method = "POST",
-                                       .url = url,
-                                       .body = mt_buf_slice(&body),
-                                       .flags = MT_PORT_RETRY,
-                                       .deadline_ms = o->deadline_ms,
-                                       .cancel = o->cancel};
-        rc = transmit(p, &token, &res, err);
-        if (rc == MT_OK) {
-            rc = parse_token(p, &res, err);
-            mt_http_response_fini(&res);
-        } else if (rc != MT_ECANCELED) {
-            mt_err_context(err, "cannot reach Port");
-        }
-        if (rc == MT_EAUTH)
-            p->refused_ns = mt_now_ns();
-        p->refused = rc == MT_EAUTH ? *err : (struct mt_err){0};
-        free(url);
-        mt_buf_fini(&body);
+    } else if (rc == MT_OK && (p->generation == stale || mt_now_ns() >= p->token.expires_ns)) {
+        rc = renew_token(p, o, err);
     }
     if (rc == MT_OK) {
-        *out = mt_strdup(p->authorization);
+        *out = mt_strdup(p->token.authorization);
         *out_generation = p->generation;
     }
     pthread_mutex_unlock(&p->lock);

@@ -1,6 +1,8 @@
 /* Drives port/port.c from health_spec.lua: port_driver BASE_URL PATH…: one call after another, then its end
- * and the health. "cancel:PATH" is cancelled at once, "soft:PATH" takes any status. */
+ * and the health. "cancel:PATH" is cancelled at once, "soft:PATH" takes any status, "beside:PATH" is made on
+ * a thread of its own, stays under way until the others have ended, and is cancelled then. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,6 +11,7 @@
 #include "port/port.h"
 
 static struct mt_loop *loop;
+static struct mt_http *http;
 static struct mt_port *port;
 static struct mt_port_health health;
 static char **paths;
@@ -20,11 +23,45 @@ static void observe(void *ud, double seconds)
     atomic_fetch_add(&observed, seconds >= 0 && seconds < 60);
 }
 
+static atomic_bool beside_cancel, beside_ended;
+
+static void *call_beside(void *path)
+{
+    struct mt_err err = {0};
+    mt_port_call_within(port, 60 * 1000, &beside_cancel, "POST", path, MT_SLICE("{}"), 0, NULL, &err);
+    atomic_store(&beside_ended, true);
+    return NULL;
+}
+
+static pthread_t begin_beside(char *path)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, call_beside, path);
+    while (atomic_load(&mt_port_stats(port)->requests) == 0)
+        sched_yield();
+    return thread;
+}
+
+static void end_beside(pthread_t thread)
+{
+    printf("beside %s\n", atomic_load(&beside_ended) ? "ended" : "under way");
+    atomic_store(&beside_cancel, true);
+    mt_http_kick(http);
+    pthread_join(thread, NULL);
+}
+
 static void *call(void *arg)
 {
+    pthread_t beside;
+    bool has_beside = false;
     (void)arg;
     for (char **path = paths; *path; path++) {
         const char *p = *path;
+        if (strncmp(p, "beside:", 7) == 0) {
+            beside = begin_beside(*path + 7);
+            has_beside = true;
+            continue;
+        }
         static atomic_bool cancel = true;
         bool canceled = strncmp(p, "cancel:", 7) == 0, soft = strncmp(p, "soft:", 5) == 0;
         p += canceled ? 7 : soft ? 5 : 0;
@@ -37,6 +74,8 @@ static void *call(void *arg)
                atomic_load(&health.failures), error ? error : "-");
         free(error);
     }
+    if (has_beside)
+        end_beside(beside);
     mt_loop_stop(loop);
     return NULL;
 }
@@ -48,7 +87,7 @@ int main(int argc, char **argv)
         return 2;
     paths = argv + 2;
     loop = mt_loop_new();
-    struct mt_http *http = mt_http_new(loop);
+    http = mt_http_new(loop);
     mt_port_health_init(&health);
     port = mt_port_new(&(struct mt_port_options){.http = http,
                                                  .base_url = argv[1],
