@@ -12,13 +12,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "state/store.h"
 
-enum { BLOCK = 8192, NAMES = 64 };
+enum {
+    BLOCK = 8192,
+    NAMES = 64,
+    LOOK_MS = 500, /* by far longer than mt_state_check_lock of another process holds a lock */
+    LOOK_AGAIN_MS = 5
+};
 
 /* A call that waits for the thread. */
 struct call {
@@ -162,6 +168,18 @@ static enum mt_rc lock_failed(const struct mt_state *s, const char *what, int ca
                    s->lock_path, what, strerror(cause), mend);
 }
 
+/* A look of mt_state_check_lock holds the lock for a moment too, and is no resync. */
+static bool lock_exclusively(int file)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_AGAIN_MS * 1000000};
+    for (int waited_ms = 0; flock(file, LOCK_EX | LOCK_NB) != 0; waited_ms += LOOK_AGAIN_MS) {
+        if (waited_ms >= LOOK_MS)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
 static enum mt_rc take_lock(struct mt_state *s, const struct mt_state_options *o, struct mt_err *err)
 {
     char text[128], when[MT_ISO_SIZE];
@@ -169,7 +187,7 @@ static enum mt_rc take_lock(struct mt_state *s, const struct mt_state_options *o
     s->lock_file = open(s->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (s->lock_file < 0)
         return lock_failed(s, "made", errno, err);
-    if (flock(s->lock_file, LOCK_EX | LOCK_NB) != 0)
+    if (!lock_exclusively(s->lock_file))
         return held(s->lock_file, o, err);
     int n = snprintf(text, sizeof text, "process %ld since %s\n", (long)getpid(),
                      mt_iso_format(mt_wall_us(), when));

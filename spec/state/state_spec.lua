@@ -150,6 +150,15 @@ describe("two processes on one state file", function()
     ok(path)
   end)
 
+  it("are not kept apart by a look of a third one at the lock", function()
+    local path = fresh()
+    ok(path)
+    local lock = support.run({ "sh", "-c", "echo " .. path .. ".*.lock" }).out:match "%S+"
+    local look = support.spawn { "flock", "--shared", lock, "sh", "-c", "echo looking; sleep 0.1" }
+    assert.are.equal("looking", look.line)
+    ok(path, "produced e r", "flush")
+  end)
+
   it("write side by side for two integrations", function()
     local path = fresh()
     local other = support.spawn { driver, path, "two", "rw", "say started", "many 0 60000 b", "flush" }
