@@ -1,6 +1,7 @@
 /* Default resources: see resources.h. */
 #include "port/resources.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -8,6 +9,9 @@
 #include "net/url.h"
 
 enum { BODY_MAX = 64 * 1024 * 1024 };
+
+/* Bundles of one process that share blueprints: the second must not find them half made. */
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
 static char *blueprint_path(struct mt_slice identifier, const char *suffix)
 {
@@ -112,6 +116,7 @@ static enum mt_rc apply_blueprints(struct mt_port *port, struct mt_val blueprint
     uint32_t count = mt_val_count(blueprints), existing = 0;
     bool *exists = mt_alloc(count + 1), *created = mt_alloc(count + 1);
     struct mt_val blueprint;
+    bool shared = false; /* another process is creating them too, and counts on ours */
     enum mt_rc rc = MT_OK;
     for (uint32_t i = 0; rc == MT_OK && mt_val_index(blueprints, i, &blueprint); i++) {
         struct mt_doc *doc = NULL;
@@ -131,10 +136,12 @@ static enum mt_rc apply_blueprints(struct mt_port *port, struct mt_val blueprint
                 continue;
             rc = send_stage(port, blueprint, stage, stage == 1 ? "POST" : "PATCH", err);
             created[i] |= rc == MT_OK && stage == 1;
-            if (stage == 1 && rc == MT_EHTTP && err->status == 409)
-                rc = MT_OK; /* another integration was faster: it is there */
+            if (stage == 1 && rc == MT_EHTTP && err->status == 409) {
+                rc = MT_OK;
+                shared = true;
+            }
         }
-    if (rc != MT_OK)
+    if (rc != MT_OK && !shared)
         remove_created(port, blueprints, created);
 out:
     free(exists);
@@ -163,8 +170,11 @@ enum mt_rc mt_defaults_apply(struct mt_port *port, const struct mt_defaults *d, 
     bool created = true;
     enum mt_rc rc = MT_OK;
     err = err ? err : &local;
-    if (d->blueprints.doc)
+    if (d->blueprints.doc) {
+        pthread_mutex_lock(&one_at_a_time);
         rc = apply_blueprints(port, d->blueprints, complete, &created, err);
+        pthread_mutex_unlock(&one_at_a_time);
+    }
     if (rc != MT_OK || !created)
         return rc;
     if (d->actions.doc)

@@ -13,7 +13,8 @@ struct mt_defaults {
     struct mt_val blueprints, scorecards, actions, pages; /* no value: none */
 };
 
-/* Creates the set, in the stages of A-BP-07; a failure removes what was created (A-BP-09). When one of the
+/* Creates the set, in the stages of A-BP-07; a failure removes what was created (A-BP-09), unless another
+ * process creates the same set meanwhile. Calls of one process come one after another. When one of the
  * blueprints exists, nothing is created (A-BP-08), unless `complete`: then the missing ones are created and
  * the others made what the file says: that is for the embedded catalog, where the files are the only author.
  * Scorecards, actions and pages that Port refuses are warnings (A-BP-14). */

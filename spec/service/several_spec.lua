@@ -60,6 +60,48 @@ describe("several bundles of moontide run", function()
     assert.are.equal(0, run:stop())
   end))
 
+  it("A-BP-08 that share blueprints find them made whole", case(function(start)
+    local blueprints = support.json.encode(setmetatable({ {
+      identifier = "item", title = "Item", schema = { properties = { url = { type = "string" } } },
+      relations = { parent = { target = "item", title = "Parent", required = false, many = false } },
+    } }, { __jsontype = "array" }))
+    local mapping = [[
+resources:
+  - kind: item
+    selector: {query: "true"}
+    port:
+      entity:
+        mappings: {identifier: .id, blueprint: '"item"', relations: {parent: .id}}
+]]
+    for _, bundle in ipairs { first, second } do
+      support.write(bundle .. "/.port/resources/blueprints.json", blueprints)
+      support.write(bundle .. "/.port/resources/port-app-config.yml", mapping)
+    end
+    -- The first to come has made the blueprint, but not its relation yet; the other one is about to look for it.
+    port:fault { { path = "/blueprints$", method = "POST", times = 1, kind = "hold" } }
+    local run = start({ first, second }, { port = port })
+    support.request("GET", port.url .. "/__held")
+    support.await("both records", function()
+      local mapped = 0
+      for _, entry in ipairs(port:log()) do
+        mapped = mapped + (entry.url:find("/config$") and 1 or 0)
+      end
+      return mapped == 2
+    end)
+    port:release()
+    await_both(1)
+    assert.are.equal(5, sync.count(port:entities()))
+    local seen = {}
+    for _, entry in ipairs(port:log()) do
+      if entry.url:find "^/v1/blueprints" then
+        local who = entry.agent:match "^port%-ocean/([^/]+)"
+        assert.is_true(entry.method ~= "PATCH" or seen[1] == who and #seen == 1, "the blueprint was looked for too early")
+        seen[#seen + 1] = seen[#seen] ~= who and who or nil
+      end
+    end
+    assert.are.equal(0, run:stop())
+  end))
+
   it("are resynced by /IDENTIFIER/resync with WEBHOOK, one without the other", case(function(start)
     local run = start({ first, second }, { port = port, env = { OCEAN__EVENT_LISTENER__TYPE = "WEBHOOK",
       OCEAN__EVENT_LISTENER__APP_HOST = "https://tide.example.com" } })
