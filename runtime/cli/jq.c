@@ -47,8 +47,6 @@ static void run_value(struct run *r, const char *file, size_t at, struct mt_slic
     mt_doc_unref(doc);
 }
 
-/* Takes whole values off the front of the buffer. Before the end of the file a value is whole only if
- * something follows it. */
 /* Of blanks, and of the byte order marks of files that were put one behind another. */
 static size_t blank_bytes(struct mt_slice text)
 {
@@ -62,6 +60,8 @@ static size_t blank_bytes(struct mt_slice text)
             return n;
 }
 
+/* Takes whole values off the front of the buffer. Before the end of the file a value is whole only if
+ * something follows it. */
 static void run_values(struct run *r, const char *file, struct mt_buf *in, size_t *at, bool end)
 {
     size_t used = 0, n;
