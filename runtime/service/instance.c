@@ -43,20 +43,26 @@ struct connecting {
     bool orphan;
 };
 
-/* A resync that Port believes to be running while nobody here holds its lock: its process was killed. The
- * state file itself is not opened: also one that is locked, full or damaged must not hold the report up. */
-static bool is_orphan(struct mt_instance *i)
+static bool is_running(const struct mt_integration *record)
 {
     struct mt_val status;
+    return mt_integration_member(record, "resyncState.status", &status) &&
+           mt_slice_is(mt_val_string(status), "running");
+}
+
+/* A resync that Port believes to be running while nobody here holds its lock: its process was killed. Asked
+ * once more, as it may have ended between Port's answer and the look at the lock. The state file itself is
+ * not opened: also one that is locked, full or damaged must not hold the report up. */
+static bool is_orphan(struct mt_instance *i)
+{
     const struct mt_config *config = i->record_version->config;
-    if (!mt_integration_member(&i->record, "resyncState.status", &status) ||
-        !mt_slice_is(mt_val_string(status), "running"))
-        return false;
     struct mt_state_options o = {.path = mt_config_text(config, "state_file"),
                                  .base_url = mt_config_embedded(config) ? "embedded" : i->base_url,
                                  .type = i->type,
                                  .identifier = i->identifier};
-    return mt_state_check_lock(&o, NULL) == MT_OK;
+    struct mt_err err;
+    return is_running(&i->record) && mt_state_check_lock(&o, NULL) == MT_OK &&
+           mt_integration_get(i->port, &i->record, &err) == MT_OK && is_running(&i->record);
 }
 
 static void connect(struct mt_job *job, unsigned worker)

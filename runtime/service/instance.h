@@ -39,6 +39,7 @@ struct mt_service {
     int64_t clock_us;          /* the wall clock less the monotonic one, as last looked at */
     unsigned damaged;          /* state files that the metrics count */
     struct mt_timer *deadline; /* of the drain */
+    struct mt_timer *last;     /* the last turn of the loop */
     struct mt_timer *flush;    /* of coalesced log lines */
     unsigned shipping;         /* that are not ended yet */
     bool announced, ending;

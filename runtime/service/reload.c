@@ -276,17 +276,17 @@ static void loaded(struct mt_job *job)
     struct mt_instance *i = l->i;
     struct mt_service *s = i->service;
     i->loading = false;
-    if (s->ending) {
+    if (s->ending)
         mt_generation_free(l->generation);
+    else
+        take(l);
+    mt_version_unref(l->version);
+    free(l);
+    if (s->ending) { /* it may have begun in take: the first load of a bundle was refused */
         answer(i->waiters, i, "refused", "the process ends");
         answer(i->next_waiters, i, "refused", "the process ends");
         i->waiters = i->next_waiters = NULL;
-    } else {
-        take(l);
-    }
-    mt_version_unref(l->version);
-    free(l);
-    if (!s->ending && i->again) {
+    } else if (i->again) {
         i->again = false;
         i->waiters = i->next_waiters;
         i->next_waiters = NULL;

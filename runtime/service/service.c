@@ -132,6 +132,12 @@ static void end_shipping(struct mt_service *s)
     }
 }
 
+static void stop(void *arg)
+{
+    struct mt_service *s = arg;
+    mt_loop_stop(s->place->loop);
+}
+
 void mt_service_look(struct mt_service *s)
 {
     for (size_t i = 0; i < s->count && !s->ending; i++)
@@ -139,8 +145,8 @@ void mt_service_look(struct mt_service *s)
     if (!s->ending || s->running || s->jobs)
         return;
     end_shipping(s);
-    if (!s->shipping)
-        mt_loop_stop(s->place->loop);
+    if (!s->shipping && !s->last) /* not at once: answers that were just given go out first */
+        s->last = mt_timer_new(s->place->loop, 0, stop, s);
 }
 
 /* ---- reloads ---- */
@@ -380,6 +386,7 @@ static void free_service(struct mt_service *s)
         mt_instance_free(s->instances[i]);
     free(s->instances);
     mt_timer_free(s->deadline);
+    mt_timer_free(s->last);
     mt_timer_free(s->flush);
     mt_routes_free(s->routes);
     mt_pool_free(s->loaders); /* NULL but for a start that failed */

@@ -133,6 +133,16 @@ resources:
     assert.are.equal(0, run:stop())
   end))
 
+  it("answer a reload that was asked for during a first load that is refused, and end", case(function(start)
+    -- A match of some seconds, which no CPU budget cuts short.
+    support.write(first .. "/main.lua", 'local _ = ("a"):rep(120):find ".-.-.-.-b"\nx = nil + 1\n')
+    local run = start({ first }, { port = port })
+    local res = support.request("POST", run.admin .. "/reload")
+    assert.are.equal(422, res.status, run:err())
+    assert.matches("the process ends", res.body)
+    assert.are.equal(2, run:wait())
+  end))
+
   it("refuse OCEAN__INTEGRATION__ settings, with the names to use instead", function()
     local run = service.run({ first, second }, { port = port, env = { OCEAN__INTEGRATION__CONFIG__LABEL = "one" } })
     assert.are.equal(2, run.code, run.err)
