@@ -12,7 +12,7 @@ end
 local MAIN = [[
 local tide = require "moontide"
 tide.on_resync("k", function()
-  local api = tide.http.client { base_url = %q, timeout = 1, deadline = 10, retries = { base = 0.01, cap = 0.1 } }
+  local api = tide.http.client { base_url = %q, timeout = 10, deadline = 50, retries = { base = 0.01, cap = 0.1 } }
   local n, last = 0, nil
   for page in api:pages(%q, { per_page = 100 }) do n, last = n + #page, page[#page].id end
   coroutine.yield { { n = n, last = last } }

@@ -159,9 +159,9 @@ tide.on_resync("good", function()
   for page in api:pages("/good", {}) do coroutine.yield(page) end
 end)
 ]]
-  local function fetch(path, options)
-    return ([[local api = tide.http.client { base_url = tide.config.apiUrl, timeout = 0.5, deadline = 2, max_body = 2000000, retries = { max = 2, base = 0.02 } }
-  for page in api:pages("%s", { per_page = 3 }, %s) do coroutine.yield(page) end]]):format(path, options or "{}")
+  local function fetch(path, options, timeout)
+    return ([[local api = tide.http.client { base_url = tide.config.apiUrl, timeout = %g, deadline = 20, max_body = 2000000, retries = { max = 2, base = 0.02 } }
+  for page in api:pages("%s", { per_page = 3 }, %s) do coroutine.yield(page) end]]):format(timeout or 10, path, options or "{}")
   end
 
   local cases = {
@@ -181,8 +181,8 @@ end)
     { "a compression bomb", fetch "/bad/bomb", { "/bad/bomb", "larger than 1.9 MB (decoded)" } },
     { "a reset in mid body", fetch "/then/reset", { "/bad/reset", "connection reset after 7 of 14 KB", "3 attempts" } },
     { "a body that is cut short", fetch "/then/truncate", { "/bad/truncate", "cut short after 7 of 14 KB" } },
-    { "an answer that never comes", fetch "/bad/stall", { "/bad/stall", "timed out" } },
-    { "a body that stalls", fetch "/then/stallbody", { "/bad/stallbody", "timed out after 0.1 of 14 KB" } },
+    { "an answer that never comes", fetch("/bad/stall", "{}", 0.5), { "/bad/stall", "timed out" } },
+    { "a body that stalls", fetch("/then/stallbody", "{}", 1), { "/bad/stallbody", "timed out after 0.1 of 14 KB" } },
     { "redirects in a loop", fetch "/bad/loop", { "/bad/loop", "redirected more than 10 times: a loop?" } },
     { "a redirect to itself", fetch "/then/selfloop", { "/bad/selfloop", "a loop?" } },
     { "a Link that leads back", fetch "/then/repeat", { "/bad/repeat", "leads back to one that was read already" } },

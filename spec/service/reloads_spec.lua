@@ -9,6 +9,7 @@ describe("ten thousand reloads, half of them broken, during a resync", function(
     local pages, first = 245, 200
     local api = sync.api("--latency", "20")
     api:put("item", sync.items(pages * 20))
+    api:latency(5000, first + 2)
     local bundle = service.bundle()
     local run = start(bundle, { port = port, api = api, env = { APPLICATION__LOG_LEVEL = "CRITICAL" } })
     -- Threads, buffers, and what a Lua state holds until its collector has gone round (4 KB a request, for some 80 of them) are there
@@ -17,7 +18,6 @@ describe("ten thousand reloads, half of them broken, during a resync", function(
     support.await("the first pages", function()
       return sync.count(port:entities()) >= first * 20
     end, 60)
-    api:latency(5000)
     local client = support.spawn { "node", support.root .. "/spec/service/reloads.mjs", run.admin, bundle, run.pid, "10000" }
     assert.are.equal(0, client:wait(400), (select(2, client:output())))
     local seen = support.json.decode(client:output():match "\n(.+)\n$")

@@ -6,7 +6,7 @@
 //   PUT  /__data/NAME     a JSON array: the collection
 //   POST /__fault         [{"path":"regex","every":N,"at":[N…],"kind":K,"last":true}]: every N-th request (or the N-th ones, or
 //                         the last page) fails in the way K, until the faults are set anew
-//   POST /__latency       [MS]: of the answers from now on
+//   POST /__latency       [MS, N]: of the answers from now on, or from the N-th request on
 //   POST /__reset         counts requests anew
 //   GET  /__log           the requests so far
 //   GET  /NAME?page=K&per_page=N            an array, with Link: rel=next
@@ -27,6 +27,7 @@ for (let i = 2; i < process.argv.length; i += 2) {
 
 const collections = new Map();
 let faults = [], seen = 0, log = [];
+const latencies = [[options.latency, 0]]; // the last one whose request has come
 
 // Items of about BYTES bytes whose shape is that of a repository in a forge: nested objects, URLs, numbers, nulls.
 function generate(name, count, bytes) {
@@ -104,7 +105,7 @@ function control(req, res, body) {
   if (path === '__log') return send(res, 200, {}, JSON.stringify(log));
   if (path === '__reset') { seen = 0; log = []; return send(res, 200, {}, '{}'); }
   if (path === '__fault') { faults = JSON.parse(body); return send(res, 200, {}, '{}'); }
-  if (path === '__latency') { [options.latency] = JSON.parse(body); return send(res, 200, {}, '{}'); }
+  if (path === '__latency') { latencies.push(JSON.parse(body)); return send(res, 200, {}, '{}'); }
   collections.set(path.slice('__data/'.length), { items: JSON.parse(body), pages: new Map() });
   return send(res, 200, {}, '{}');
 }
@@ -140,7 +141,8 @@ const server = http.createServer((req, res) => {
       if (fault) return fail(fault, res, headers, text || '[]');
       return text === undefined ? send(res, 404, {}, '{"message":"Not Found"}') : send(res, 200, headers, text);
     };
-    return options.latency ? setTimeout(answer, options.latency) : answer();
+    const [latency] = latencies.findLast(([, from]) => seen >= (from ?? 0));
+    return latency ? setTimeout(answer, latency) : answer();
   });
 });
 server.keepAliveTimeout = 60000;

@@ -3,7 +3,8 @@ local support = require "spec.support"
 
 local sync = {}
 
---- A paged API (spec/support/pages.mjs). Gives a process with .url, :put(name, items), :fault(list), :log(), :reset().
+--- A paged API (spec/support/pages.mjs). Gives a process with .url, :put(name, items), :fault(list), :latency(ms, from),
+--- :log(), :reset().
 function sync.api(...)
   local server = support.spawn { "node", support.root .. "/spec/support/pages.mjs", ... }
   server.url = assert(server.line and server.line:match "listening (%S+)", "pages.mjs did not start")
@@ -13,7 +14,7 @@ function sync.api(...)
   local methods = {
     put = function(_, name, items) post("/__data/" .. name, setmetatable(items, { __jsontype = "array" })) end,
     fault = function(_, list) post("/__fault", setmetatable(list, { __jsontype = "array" })) end,
-    latency = function(_, ms) post("/__latency", { ms }) end,
+    latency = function(_, ms, from) post("/__latency", { ms, from }) end,
     reset = function() post("/__reset", {}) end,
     log = function() return support.json.decode(support.request("GET", server.url .. "/__log").body) end,
   }
@@ -60,7 +61,7 @@ sync.mapping = "resources:\n" .. sync.resource "item"
 sync.main = [[
 local tide = require "moontide"
 tide.on_resync(function(kind, ctx)
-  local api = tide.http.client { base_url = tide.config.apiUrl, timeout = 1 }
+  local api = tide.http.client { base_url = tide.config.apiUrl, timeout = 10 }
   for page in api:pages("/" .. kind, { per_page = 20 }) do
     coroutine.yield(page)
   end

@@ -9,7 +9,7 @@ local function walk(api, path)
   for page in api:pages(path, { per_page = 20 }) do coroutine.yield(page) end
 end
 local function client()
-  return tide.http.client { base_url = tide.config.apiUrl, timeout = 1, deadline = 2, retries = 1 }
+  return tide.http.client { base_url = tide.config.apiUrl, timeout = 10, deadline = 20, retries = 1 }
 end
 tide.on_resync("scoped", function(_, ctx)
   local api = client()
@@ -316,7 +316,7 @@ describe("deletes", function()
     local path = bundle(sync.mapping, { main = [[
 local tide = require "moontide"
 tide.on_resync(function(kind)
-  local api = tide.http.client { base_url = tide.config.apiUrl, timeout = 1, deadline = 2, retries = 1 }
+  local api = tide.http.client { base_url = tide.config.apiUrl, timeout = 10, deadline = 20, retries = 1 }
   local res = api:get("/" .. kind, { per_page = 100 })
   if not res then return end
   coroutine.yield(res:json())

@@ -178,7 +178,7 @@ describe("Port", function()
         if stage[2] then fault { stage[2] } end
         if stage[3] then api:fault { { path = stage[3], kind = "stall" } } end
         local command, options = sync.command(path, api, cwd, { port = url, env = { OCEAN__CLIENT_TIMEOUT = "50" } })
-        local main = support.read(path .. "/main.lua"):gsub("timeout = 1", "timeout = 50, deadline = 50")
+        local main = support.read(path .. "/main.lua"):gsub("timeout = 10", "timeout = 50, deadline = 50")
         support.write(path .. "/main.lua", main)
         local process = support.spawn({ "sh", "-c", 'echo started; exec "$0" "$@"', table.unpack(command) }, options)
         if stage[2] then

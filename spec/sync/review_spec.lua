@@ -8,7 +8,7 @@ local function walk(api, path)
   for page in api:pages(path, { per_page = 20 }) do coroutine.yield(page) end
 end
 local function client()
-  return tide.http.client { base_url = tide.config.apiUrl, timeout = 1, deadline = 2, retries = 1 }
+  return tide.http.client { base_url = tide.config.apiUrl, timeout = 10, deadline = 20, retries = 1 }
 end
 tide.on_resync("scoped", function(_, ctx)
   local api = client()
@@ -136,7 +136,7 @@ describe("resync in corners", function()
     local main = [[
 local tide = require "moontide"
 tide.on_resync(function(_, ctx)
-  local api = tide.http.client { base_url = tide.config.apiUrl, timeout = 1, deadline = 2, retries = 1 }
+  local api = tide.http.client { base_url = tide.config.apiUrl, timeout = 10, deadline = 20, retries = 1 }
   for page in api:pages("/" .. ctx.selector.path, { per_page = 20 }) do coroutine.yield(page) end
 end)
 ]]
