@@ -7,6 +7,7 @@
 #include "base/error.h"
 
 uint64_t mt_now_ns(void); /* monotonic */
+uint64_t mt_cpu_ns(void); /* processor time of the calling thread; 0.3 us, ten times what mt_now_ns takes */
 int64_t mt_wall_us(void); /* microseconds since the epoch, UTC */
 
 #define MT_ISO_SIZE 40

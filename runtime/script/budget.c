@@ -8,18 +8,12 @@
 #include "script/state.h"
 
 #include <stdio.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 #define HOOK_INSTRUCTIONS 10000
 #define LONG_CALL_NS (200 * 1000000ULL)
 #define REFUSALS_MAX 8 /* Lua asks twice, before and after a collection: four errors */
-
-uint64_t mt_cpu_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
-}
 
 const char *mt_budget_text(struct mt_vm *vm, char *out, size_t size)
 {

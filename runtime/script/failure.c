@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 #define NOTE_MAX 6000 /* bytes of a traceback through nested coroutines */
 
 /* "main.lua:12: " of the innermost Lua function of co. */

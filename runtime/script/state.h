@@ -153,7 +153,6 @@ int mt_vm_call(struct mt_vm *vm, lua_CFunction fn,
 void mt_vm_grow(lua_State *L, size_t bytes); /* raises when so much more would pass the budget */
 
 /* budget.c */
-uint64_t mt_cpu_ns(void);
 void mt_budget_enter(struct mt_vm *vm); /* a burst of vm->running, or of loading */
 void mt_budget_leave(struct mt_vm *vm);
 void mt_budget_hook(lua_State *co); /* arms the count hook */

@@ -49,9 +49,9 @@ static int hostile(const char *unit, size_t bytes)
         mt_buf_puts(&text, unit);
     for (int i = 0; i < 3; i++) {
         mt_buf_init(&out, 16 * bytes + 1000);
-        uint64_t began = mt_now_ns();
+        uint64_t began = mt_cpu_ns();
         mt_mask_put(&out, mt_buf_slice(&text));
-        uint64_t took = mt_now_ns() - began;
+        uint64_t took = mt_cpu_ns() - began;
         best = took < best ? took : best;
         n = out.n;
         mt_buf_fini(&out);

@@ -138,6 +138,16 @@ describe("hostile expressions", function()
     end
   end)
 
+  it("are not those that the machine keeps waiting: a stop in the middle of a search costs no steps", function()
+    local result = support.run { "bash", "-c", [[
+      "$0" jq '[range(400000) | tostring | test("[0-4]+5$")] | length' <<<null &
+      while kill -STOP $! 2>/dev/null; do sleep 0.25; kill -CONT $!; sleep 0.03; done
+      wait $!
+    ]], support.bin }
+    assert.are.equal("400000\n", result.out, result.err)
+    assert.are.equal(0, result.code)
+  end)
+
   it("that never end fail their item when they are its selector or identifier", function()
     local limits = { MOONTIDE__JQ__STEPS = "300000" }
     local request = { op = "map", resource = resource("1", "if .n == 1 then last(repeat(1)) else true end"),
