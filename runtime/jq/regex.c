@@ -251,8 +251,8 @@ static bool begin(struct search *w, struct mt_jv_heap *h, struct mt_jv input, st
     return w->regex != NULL;
 }
 
-/* What a search of that time by the wall's clock took of the processor, at most: the machine may have kept it
- * waiting, which must not fail an item. Exact but for the searches since the last look. */
+/* What a search of that time by the wall's clock took of the processor, at most: all that the thread took
+ * since the last look. The machine may have kept it waiting, which must not fail an item. */
 static uint64_t processor_ns(struct mt_regexes *c, uint64_t wall_ns)
 {
     uint64_t now = mt_cpu_ns(), since = now - c->looked_ns;

@@ -106,6 +106,11 @@ struct mt_http_stats *mt_port_stats(struct mt_port *p)
     return &p->stats;
 }
 
+bool mt_port_is_canceled(const struct mt_port *p)
+{
+    return !atomic_load(&p->last_words) && p->cancel && atomic_load(p->cancel);
+}
+
 void mt_port_ignore_cancel(struct mt_port *p)
 {
     atomic_store(&p->last_words, true);
@@ -208,6 +213,11 @@ static const atomic_bool *cancel_of(struct mt_port *p, const struct outgoing *o)
     return atomic_load(&p->last_words) && o->cancel == p->cancel ? NULL : o->cancel;
 }
 
+static uint32_t deadline_of(struct mt_port *p, const struct outgoing *o)
+{
+    return atomic_load(&p->last_words) && o->deadline_ms > LAST_WORDS_MS ? LAST_WORDS_MS : o->deadline_ms;
+}
+
 static enum mt_rc transmit(struct mt_port *p, const struct outgoing *o, struct mt_http_response *res,
                            struct mt_err *err)
 {
@@ -224,7 +234,7 @@ static enum mt_rc transmit(struct mt_port *p, const struct outgoing *o, struct m
         headers[n++] = (struct mt_header){"x-skip-resync", "true", false};
     bool once = strcmp(o->method, "POST") == 0 && !(o->flags & MT_PORT_RETRY);
     bool last_words = atomic_load(&p->last_words);
-    uint32_t deadline_ms = last_words && o->deadline_ms > LAST_WORDS_MS ? LAST_WORDS_MS : o->deadline_ms;
+    uint32_t deadline_ms = deadline_of(p, o);
     struct mt_http_request req = {
         .method = o->method,
         .url = o->url,
@@ -326,14 +336,15 @@ static enum mt_rc fetch_token(struct mt_port *p, const struct outgoing *o, struc
 /* Under the lock. Waits until nobody fetches a token, or the caller's own call is to end. */
 static enum mt_rc wait_for_fetch(struct mt_port *p, const struct outgoing *o, struct mt_err *err)
 {
-    const uint64_t end_ns = mt_now_ns() + o->deadline_ms * 1000000ull;
+    const uint64_t began_ns = mt_now_ns();
     while (p->fetching) {
         struct timespec until;
         const atomic_bool *cancel = cancel_of(p, o);
         if (cancel && atomic_load(cancel))
             return mt_fail(err, MT_ECANCELED, "%s request cancelled", o->method);
-        if (mt_now_ns() >= end_ns)
-            return mt_fail(err, MT_ENET, "cannot reach Port: no token within %.1f s", o->deadline_ms / 1e3);
+        if (mt_now_ns() - began_ns >= deadline_of(p, o) * 1000000ull)
+            return mt_fail(err, MT_ENET, "cannot reach Port: no token within %.1f s",
+                           deadline_of(p, o) / 1e3);
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += LOOK_MS * 1000000;
         if (until.tv_nsec >= 1000000000) {
@@ -371,13 +382,17 @@ static enum mt_rc renew_token(struct mt_port *p, const struct outgoing *o, struc
 static enum mt_rc authorize(struct mt_port *p, const struct outgoing *o, unsigned stale, char **out,
                             unsigned *out_generation, struct mt_err *err)
 {
+    const uint64_t began_ns = mt_now_ns();
     pthread_mutex_lock(&p->lock);
     enum mt_rc rc = wait_for_fetch(p, o, err);
     if (rc == MT_OK && p->refused.rc && mt_now_ns() - p->refused_ns < REFUSED_S * 1000000000u) {
         *err = p->refused;
         rc = p->refused.rc;
     } else if (rc == MT_OK && (p->generation == stale || mt_now_ns() >= p->token.expires_ns)) {
-        rc = renew_token(p, o, err);
+        const uint64_t waited_ms = (mt_now_ns() - began_ns) / 1000000;
+        struct outgoing rest = *o;
+        rest.deadline_ms = waited_ms < o->deadline_ms ? o->deadline_ms - (uint32_t)waited_ms : 1;
+        rc = renew_token(p, &rest, err);
     }
     if (rc == MT_OK) {
         *out = mt_strdup(p->token.authorization);

@@ -46,6 +46,7 @@ void mt_port_free(struct mt_port *port);
 struct mt_http_stats *mt_port_stats(struct mt_port *port);
 /* Calls after this ignore the cancel flag: for the last words of an interrupted resync. */
 void mt_port_ignore_cancel(struct mt_port *port);
+bool mt_port_is_canceled(const struct mt_port *port); /* calls from now on end at once */
 
 /* Event parameters of A-COM-06, added where that rule says; NULL: none. Set before the calls that need it,
  * not while some run. */

@@ -3,15 +3,13 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "net/url.h"
 
-enum { BODY_MAX = 64 * 1024 * 1024 };
-
-/* Bundles of one process that share blueprints: the second must not find them half made. */
-static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+enum { BODY_MAX = 64 * 1024 * 1024, TURN_MS = 10 * 1000, LOOK_MS = 20 };
 
 static char *blueprint_path(struct mt_slice identifier, const char *suffix)
 {
@@ -110,13 +108,34 @@ static void remove_created(struct mt_port *port, struct mt_val blueprints, const
     }
 }
 
+/* Bundles of one process that share blueprints: the second must not find them half made. A Port that hangs
+ * holds up the bundles of another one for 10 s at most. */
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+
+/* Whether it is the caller's turn: else it goes on beside the others. */
+static bool take_turn(struct mt_port *port)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000};
+    for (int waited_ms = 0; waited_ms < TURN_MS && !mt_port_is_canceled(port); waited_ms += LOOK_MS) {
+        if (pthread_mutex_trylock(&one_at_a_time) == 0)
+            return true;
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+static bool is_refused(enum mt_rc rc, const struct mt_err *err)
+{
+    return rc == MT_EHTTP && err->status >= 400 && err->status < 500 && err->status != 429;
+}
+
 static enum mt_rc apply_blueprints(struct mt_port *port, struct mt_val blueprints, bool complete,
                                    bool *out_created, struct mt_err *err)
 {
     uint32_t count = mt_val_count(blueprints), existing = 0;
     bool *exists = mt_alloc(count + 1), *created = mt_alloc(count + 1);
     struct mt_val blueprint;
-    bool shared = false; /* another process is creating them too, and counts on ours */
+    bool shared = false; /* another process is creating them too, and goes on where this one fails */
     enum mt_rc rc = MT_OK;
     for (uint32_t i = 0; rc == MT_OK && mt_val_index(blueprints, i, &blueprint); i++) {
         struct mt_doc *doc = NULL;
@@ -141,7 +160,7 @@ static enum mt_rc apply_blueprints(struct mt_port *port, struct mt_val blueprint
                 shared = true;
             }
         }
-    if (rc != MT_OK && !shared)
+    if (rc != MT_OK && (!shared || is_refused(rc, err)))
         remove_created(port, blueprints, created);
 out:
     free(exists);
@@ -171,9 +190,10 @@ enum mt_rc mt_defaults_apply(struct mt_port *port, const struct mt_defaults *d, 
     enum mt_rc rc = MT_OK;
     err = err ? err : &local;
     if (d->blueprints.doc) {
-        pthread_mutex_lock(&one_at_a_time);
+        const bool mine = take_turn(port);
         rc = apply_blueprints(port, d->blueprints, complete, &created, err);
-        pthread_mutex_unlock(&one_at_a_time);
+        if (mine)
+            pthread_mutex_unlock(&one_at_a_time);
     }
     if (rc != MT_OK || !created)
         return rc;

@@ -14,10 +14,10 @@ struct mt_defaults {
 };
 
 /* Creates the set, in the stages of A-BP-07; a failure removes what was created (A-BP-09), unless another
- * process creates the same set meanwhile. Calls of one process come one after another. When one of the
- * blueprints exists, nothing is created (A-BP-08), unless `complete`: then the missing ones are created and
- * the others made what the file says: that is for the embedded catalog, where the files are the only author.
- * Scorecards, actions and pages that Port refuses are warnings (A-BP-14). */
+ * process was found to create the same set and Port did not refuse it. Calls of one process take turns. When
+ * one of the blueprints exists, nothing is created (A-BP-08), unless `complete`: then the missing ones are
+ * created and the others made what the file says: that is for the embedded catalog, where the files are the
+ * only author. Scorecards, actions and pages that Port refuses are warnings (A-BP-14). */
 enum mt_rc mt_defaults_apply(struct mt_port *port, const struct mt_defaults *defaults, bool complete,
                              struct mt_err *err);
 

@@ -50,19 +50,17 @@ static bool is_running(const struct mt_integration *record)
            mt_slice_is(mt_val_string(status), "running");
 }
 
-/* A resync that Port believes to be running while nobody here holds its lock: its process was killed. Asked
- * once more, as it may have ended between Port's answer and the look at the lock. The state file itself is
- * not opened: also one that is locked, full or damaged must not hold the report up. */
-static bool is_orphan(struct mt_instance *i)
+/* A resync that Port believes to be running while nobody here holds its lock: its process was killed, or it
+ * has ended since Port answered. The state file itself is not opened: also one that is locked, full or
+ * damaged must not hold the report up. */
+static bool looks_orphaned(struct mt_instance *i)
 {
     const struct mt_config *config = i->record_version->config;
     struct mt_state_options o = {.path = mt_config_text(config, "state_file"),
                                  .base_url = mt_config_embedded(config) ? "embedded" : i->base_url,
                                  .type = i->type,
                                  .identifier = i->identifier};
-    struct mt_err err;
-    return is_running(&i->record) && mt_state_check_lock(&o, NULL) == MT_OK &&
-           mt_integration_get(i->port, &i->record, &err) == MT_OK && is_running(&i->record);
+    return is_running(&i->record) && mt_state_check_lock(&o, NULL) == MT_OK;
 }
 
 static void connect(struct mt_job *job, unsigned worker)
@@ -71,7 +69,10 @@ static void connect(struct mt_job *job, unsigned worker)
     struct mt_instance *i = c->i;
     (void)worker;
     c->rc = mt_integration_get(i->port, &i->record, &c->err);
-    c->orphan = c->rc == MT_OK && is_orphan(i);
+    if (c->rc == MT_OK && looks_orphaned(i)) {
+        c->rc = mt_integration_get(i->port, &i->record, &c->err);
+        c->orphan = c->rc == MT_OK && looks_orphaned(i);
+    }
     if (c->orphan)
         mt_integration_resync_ended(i->port, &i->record, "failed");
     /* Nobody can ask for a resync of what Port does not know (R-INIT-08), or at an address that it does not

@@ -135,7 +135,7 @@ resources:
 
   it("answer a reload that was asked for during a first load that is refused, and end", case(function(start)
     -- A match of some seconds, which no CPU budget cuts short.
-    support.write(first .. "/main.lua", 'local _ = ("a"):rep(120):find ".-.-.-.-b"\nx = nil + 1\n')
+    support.write(first .. "/main.lua", 'local _ = ("a"):rep(140):find ".-.-.-.-b"\nx = nil + 1\n')
     local run = start({ first }, { port = port })
     local res = support.request("POST", run.admin .. "/reload")
     assert.are.equal(422, res.status, run:err())

@@ -54,6 +54,45 @@ describe("Port", function()
     assert.equal("completed", support.json.decode(states[#states].body).status)
   end)
 
+  describe("A-BP-09 blueprints", function()
+    local function removed()
+      local list = {}
+      for _, entry in ipairs(log "^/v1/blueprints/") do
+        if entry.method == "DELETE" then list[#list + 1] = entry.url:match "[^/]+$" .. " " .. entry.status end
+      end
+      table.sort(list)
+      return table.concat(list, ", ")
+    end
+    -- One that is there when it is to be created, but was not when it was looked for: another process is creating the set.
+    local function create_item_meanwhile()
+      local body = support.json.encode(support.json.decode(sync.blueprints)[2]):gsub('"group":{[^}]*}', "")
+      local res = support.request("POST", catalog.url .. "/v1/blueprints", body, sync.authorization(catalog.url))
+      assert.is_true(res.status < 300, res.body)
+      return { path = "/blueprints/item$", method = "GET", times = 1, kind = "404" }
+    end
+
+    it("that were created go again when one of them is refused", function()
+      fault { { path = "/blueprints/item", method = "PATCH", kind = "422" } }
+      local result = run()
+      assert.equal(3, result.code, result.err)
+      assert.is_truthy(result.err:find("cannot complete blueprint item", 1, true), result.err)
+      assert.equal("group 200, item 200", removed())
+      fault {}
+      assert.equal(0, run().code)
+    end)
+
+    it("that another process creates too go, those of its own, when one of them is refused, and else stay", function()
+      fault { create_item_meanwhile(), { path = "/blueprints/", method = "PATCH", kind = "503" } }
+      assert.equal(3, run().code)
+      assert.equal("", removed())
+      support.request("DELETE", catalog.url .. "/v1/blueprints/group", nil, sync.authorization(catalog.url))
+      fault { { path = "/blueprints/item$", method = "GET", times = 1, kind = "404" },
+        { path = "/blueprints/", method = "PATCH", kind = "422" } }
+      assert.equal(3, run().code)
+      assert.equal("group 200", removed())
+    end)
+  end)
+
   it("A-NET-11 refused credentials end at once with 3 and say what to check", function()
     fault { { path = "access_token", kind = "401" } }
     local result = run()
