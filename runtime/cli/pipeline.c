@@ -13,7 +13,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-enum { BATCH_ITEMS = 100, BATCH_BYTES = 1 << 20 };
+enum {
+    BATCH_ITEMS = 100,
+    BATCH_BYTES = 1 << 18 /* with its document and entities it has to fit the core's own cache: on 200 MB of
+                             issues two threads are 1.80 times as fast as one, with 1 MB 1.73 (means of four
+                             runs) */
+};
 
 struct place {
     size_t from, size;   /* in the batch's text */

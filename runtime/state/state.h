@@ -13,7 +13,7 @@
 struct mt_state;
 
 /* The run's place: records are kept for each (base URL, type, identifier). Takes the lock of that identity:
- * MT_EBUSY says who holds it (pid, since when). A damaged file is moved aside (".damaged-…") with a warning,
+ * MT_EBUSY says who holds it (pid, since when), after half a second. A damaged file is moved aside (".damaged-…") with a warning,
  * a file of a newer version is refused with what to do (MT_EINVAL); full or unwritable: MT_EIO. readonly: no
  * lock, nothing is written, an absent file counts as empty (for plan). */
 struct mt_state_options {
