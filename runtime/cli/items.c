@@ -33,7 +33,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* Reads on; false at the end of the stream or past MT_ITEM_MAX. */
+/* Reads on; false at the end of the stream, or when MT_ITEM_MAX bytes are there (r->full). */
 static bool fill(struct mt_items *r)
 {
     if (r->end)
@@ -46,7 +46,10 @@ static bool fill(struct mt_items *r)
     }
     size_t want =
         r->in.n > CHUNK ? r->in.n : CHUNK; /* doubles, so that a long item is searched in linear time */
-    if (!mt_buf_reserve(&r->in, want))
+    if (want > MT_ITEM_MAX - r->in.n)
+        want = MT_ITEM_MAX - r->in.n;
+    r->full = want == 0;
+    if (r->full || !mt_buf_reserve(&r->in, want))
         return false;
     size_t got = fread(r->in.p + r->in.n, 1, want, r->stream);
     r->in.n += got;
@@ -218,15 +221,30 @@ static bool is_bom(struct mt_items *r)
     return r->in.n - r->at >= 3 && memcmp(r->in.p + r->at, "\xEF\xBB\xBF", 3) == 0;
 }
 
+/* Moves on to the end of the line, however far it is. */
+static void skip_line(struct mt_items *r)
+{
+    const char *end;
+    while (!(end = memchr(r->in.p + r->at, '\n', r->in.n - r->at))) {
+        r->at = r->in.n;
+        if (!fill(r))
+            return;
+    }
+    r->at = (size_t)(end - r->in.p);
+}
+
 static enum mt_found broken(struct mt_items *r, struct mt_item *out, struct mt_err *err, const char *why)
 {
     *out = (struct mt_item){.line = r->line, .offset = r->base + r->at};
     size_t n = line_length(r, 0);
-    if (why)
+    if (r->full)
+        mt_fail(err, MT_ELIMIT, "the item is larger than %d MiB, the most that moontide map takes",
+                MT_ITEM_MAX >> 20);
+    else if (why)
         mt_fail(err, MT_EDATA, "%s", why);
     else if (mt_json_check(window(r, 0, n), NULL, err) == MT_OK)
         mt_fail(err, MT_EDATA, "this is not one JSON value");
-    advance(r, n);
+    skip_line(r);
     if (r->array) { /* what follows in an array cannot be told apart any more */
         r->array = false;
         r->end = true;
@@ -247,7 +265,7 @@ enum mt_found mt_items_next(struct mt_items *r, struct mt_item *out, struct mt_e
             return MT_FOUND_BROKEN;
         }
         char c = r->in.p[r->at];
-        r->fresh = false;
+        r->fresh = r->full = false;
         if (is_bom(r)) { /* of the stream, or of a file that was put behind another */
             advance(r, 3);
         } else if (!r->array && c == '[') {

@@ -16,6 +16,7 @@ struct mt_items {
     size_t line;    /* of at, from 1 */
     size_t vain;    /* bytes read ahead for the end of values that have none */
     bool end;       /* nothing more to read */
+    bool full;      /* the buffer is, and what begins at at has no end in it */
     bool array;     /* inside of an array of items */
     bool separated; /* in an array: an item may follow */
     bool fresh;     /* at is where a line begins, but for blanks */

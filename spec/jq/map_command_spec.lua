@@ -245,6 +245,15 @@ resources:
     assert.equal("big small", identifiers(map((text:gsub("\n", "", 50002)), "--index", "1")))
   end)
 
+  it("names the ceiling of an item that passes it, and maps those beside it #slow", function()
+    local script = [[
+      { echo '{"id":"a"}'; printf '{"id":"%s'; head -c 270000000 /dev/zero | tr '\\0' x; echo '"}'; echo '{"id":"b"}'; } | "$0" "$@"
+    ]]
+    local result = support.run { "bash", "-c", script, support.bin, "map", "--mapping", file, "--index", "1" }
+    assert.same({ "a b", 1 }, { identifiers(result), result.code }, result.err)
+    assert.is_truthy(result.err:find("stdin, line 2 (byte 11): the item is larger than 256 MiB", 1, true), result.err)
+  end)
+
   it("exits 2 on wrong usage, and says what is right", function()
     for words, message in pairs {
       [""] = "--kind or --index", ["--kind thing --index 0"] = "--kind or --index",
